@@ -1,8 +1,9 @@
 """Kernels of `conflicts.py`: which lane bodies overlap inside each junction, and where.
 
-A lane body is a chain of quads between consecutive centre-line samples; the corners lie across the travel direction at
-`half_m` from the centre. Two quads are intersected exactly (Sutherland-Hodgman clipping of convex polygons) and the
-corners of the intersection are projected on either chord, so the answer does not depend on the sampling step.
+A lane body is a chain of quads between consecutive centre-line samples; the corners lie across the
+travel direction at `half_m` from the centre. Two quads are intersected exactly (Sutherland-Hodgman
+clipping of convex polygons) and the corners of the intersection are projected on either chord, so
+the answer does not depend on the sampling step.
 """
 
 from __future__ import annotations
@@ -79,10 +80,11 @@ def overlaps(
     start: Any, member: Any, point_start: Any, s_m: Any, x_m: Any, y_m: Any, yaw_rad: Any,
     half_m: Any, neighbour: Any,
 ) -> Any:  # fmt: skip
-    """Rows of overlapping pairs: ((n, 2) int32 lanes a < b in list order, (n, 4) s_in, s_out on a and b).
+    """Rows of overlapping pairs: ((n, 2) int32 lanes a < b in list order, (n, 4) s_in, s_out on a
+    and b).
 
-    `start`, `member`: CSR of lanes by junction. Lanes with the same `neighbour` label ride side by side on one road in
-    one direction and are never paired.
+    `start`, `member`: CSR of lanes by junction. Lanes with the same `neighbour` label ride side by
+    side on one road in one direction and are never paired.
     """
     corners = body_corners(x_m, y_m, yaw_rad, half_m)
     box = np.empty((x_m.size, 4))  # of the quad that begins at the sample

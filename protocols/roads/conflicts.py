@@ -1,21 +1,24 @@
 """Where connecting lanes of a junction meet, and who waits there.
 
-In: lanes, their samples, junctions, and what the file says about priority. Out: `Conflicts`, each pair of lanes twice.
+In: lanes, their samples, junctions, and what the file says about priority. Out: `Conflicts`, each
+pair of lanes twice.
 
-A lane body is the centre line widened by `BODY_HALF_M` to either side, or by the lane's own half width where that is
-less; two lanes meet where their bodies overlap. Several overlaps of one pair are reported as their hull. Lanes side by
-side on one connecting road never meet. Lanes open to nobody but pedestrians are left out: crossings are `Crossings`.
+A lane body is the centre line widened by `BODY_HALF_M` to either side, or by the lane's own half
+width where that is less; two lanes meet where their bodies overlap. Several overlaps of one pair
+are reported as their hull. Lanes side by side on one connecting road never meet. Lanes open to
+nobody but pedestrians are left out: crossings are `Crossings`.
 
 Who waits is decided by the first rule that separates the two lanes:
 
 1. the file's `<priority>` records (of the connecting roads or of the roads they come from);
 2. a stop or yield sign on one approach and none on the other;
-3. turning rules of the Vienna Convention on Road Traffic 1968, article 16, and of common practice: a U-turn waits for
-   all; a turn waits for straight-on traffic; a turn across oncoming traffic (left under RHT, right under LHT) waits for
-   the oncoming turn to the near side;
+3. turning rules of the Vienna Convention on Road Traffic 1968, article 16, and of common practice:
+   a U-turn waits for all; a turn waits for straight-on traffic; a turn across oncoming traffic
+   (left under RHT, right under LHT) waits for the oncoming turn to the near side;
 4. otherwise EQUAL, where the follower of these rows breaks ties by the right-hand rule.
 
-Valid for vehicles up to 2 * BODY_HALF_M wide; wide swept paths of long vehicles are not in the bodies.
+Valid for vehicles up to 2 * BODY_HALF_M wide; wide swept paths of long vehicles are not in the
+bodies.
 """
 
 from __future__ import annotations
@@ -39,9 +42,11 @@ from protocols.roads.network import (
     UserClass,
 )
 
-# Half a 2.2 m body plus 0.3 m at either side: adjacent 3 m lanes do not touch, opposing bodies still have room to pass.
+# Half a 2.2 m body plus 0.3 m at either side: adjacent 3 m lanes do not touch, opposing bodies
+# still have room to pass.
 BODY_HALF_M: Final = 1.4
-# A lane narrower than the body keeps this much from its own edge, so that neighbours that share an edge do not overlap.
+# A lane narrower than the body keeps this much from its own edge, so that neighbours that share an
+# edge do not overlap.
 EDGE_CLEARANCE_M: Final = 0.05
 MIN_HALF_M: Final = 0.3
 STRAIGHT_RAD: Final = np.deg2rad(35.0)  # a larger change of direction is a turn
@@ -61,8 +66,8 @@ def find_conflicts(
 ) -> Conflicts:
     """Conflict rows of all junctions, sorted by (owner lane, other lane).
 
-    `priority`: (n, 2) road indices (high, low), connecting or incoming roads. `sign_kind`: (L,) 0 none, 1 stop sign,
-    2 yield sign, on the connecting lane or on the lane it comes from.
+    `priority`: (n, 2) road indices (high, low), connecting or incoming roads. `sign_kind`: (L,) 0
+    none, 1 stop sign, 2 yield sign, on the connecting lane or on the lane it comes from.
     """
     num_lanes = int(lanes.road.size)
     pedestrians_only = (lanes.permission & ~np.uint32(UserClass.PEDESTRIAN)) == 0
@@ -114,7 +119,7 @@ def _shares(
 
 
 def _single(start: I32, values: I32) -> npt.NDArray[np.int64]:
-    """First value of every CSR row, or -1: connecting lanes have one predecessor and one successor."""
+    """First value of every CSR row, or -1."""
     out = np.full(start.size - 1, -1, dtype=np.int64)
     has = np.diff(start) > 0
     out[has] = values[start[:-1][has]]
