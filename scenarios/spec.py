@@ -1,0 +1,176 @@
+"""What a scene file may say: map, automated vehicles, roadside units, signals, demand, walkers, radio, record, criteria.
+
+Frozen pydantic models, unknown keys refused. Sections that configure another room (`onboard`, `signals`, `sensors`, `radio`) stay
+plain tables here, because rooms do not import each other; `sim.config` validates them with the room's own model and
+reports errors under the same key path. SI units; `t = 0` is the start of the run.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+Table = dict[str, JsonValue]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
+LaneKey = Annotated[str, Field(pattern=r"^[^/\s]+/\d+/-?\d+$", description="road/section/lane")]
+
+
+class Spec(BaseModel):
+    """Base: frozen, nothing unknown, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+
+class MapSpec(Spec):
+    """The road file, relative to the scene file or to the library's roads."""
+
+    file: str
+
+
+class StopSpec(Spec):
+    """One station of a timetable."""
+
+    station: str  # station name as in the road file; with several rows of that name the one on the route is taken
+    arrive_s: float | None = Field(default=None, ge=0)
+    depart_s: float | None = Field(default=None, ge=0)  # never leaves earlier
+    min_dwell_s: float = Field(default=8.0, ge=0, le=600)
+    on_call: bool = False
+
+
+class PassengerSpec(Spec):
+    """Who waits where: a Poisson stream per station, and how long each takes (facts: TCQSM dwell model)."""
+
+    boarding_per_hour: float = Field(default=60.0, ge=0, le=10_000)
+    alighting_share: float = Field(default=0.2, ge=0, le=1)
+    door_dead_time_s: float = Field(default=4.0, ge=0, le=30)
+    boarding_s: float = Field(default=1.6, gt=0, le=30)  # per person and channel
+    alighting_s: float = Field(default=1.2, gt=0, le=30)
+    channels: int = Field(default=4, ge=1, le=12)
+    capacity: int = Field(default=120, ge=1, le=400)
+
+
+class VehicleSpec(Spec):
+    """An automated vehicle under test."""
+
+    name: Name
+    type: str  # key of the vehicle catalogue: articulated_bus_18m, bus_12m, shuttle, car
+    start_lane: LaneKey
+    start_s_m: float = Field(default=0.0, ge=0)
+    destination_lane: LaneKey
+    destination_s_m: float | None = Field(default=None, ge=0)  # None: end of the lane minus 5 m
+    via: tuple[LaneKey, ...] = ()
+    depart_s: float = Field(default=0.0, ge=0)
+    speed_mps: float = Field(default=0.0, ge=0, le=60)
+    stops: tuple[StopSpec, ...] = ()
+    passengers: PassengerSpec | None = None
+    arrive_by_s: float | None = Field(default=None, gt=0)
+    sensors: Table = Field(default_factory=dict)  # sim.sensors
+    onboard: Table = Field(default_factory=dict)  # vehicle.onboard, over the scene's [onboard]
+
+
+class RoadsideSpec(Spec):
+    """A roadside unit; it runs the signals of its junctions."""
+
+    name: Name
+    junctions: tuple[str, ...] = Field(min_length=1)  # ids or names from the road file
+    x_m: float | None = None  # default: the first junction's centre
+    y_m: float | None = None
+    sensors: Table = Field(default_factory=dict)
+
+
+class FlowSpec(Spec):
+    """Vehicles per hour from lanes to lanes. Lanes: keys, or `road:<id>` for every fitting lane at the road's entry or exit."""
+
+    name: Name
+    origins: tuple[str, ...] = Field(min_length=1)
+    destinations: dict[str, float] = Field(min_length=1)  # lane or road -> weight
+    vehicles_per_hour: float = Field(gt=0, le=20_000)
+    mix: dict[str, float] = Field(default_factory=lambda: {"car": 0.9, "van": 0.07, "truck": 0.03})
+    start_s: float = Field(default=0.0, ge=0)
+    end_s: float | None = Field(default=None, gt=0)
+    process: Literal["poisson", "even"] = "poisson"
+    stops: tuple[str, ...] = ()  # station names for background buses
+    dwell_s: float = Field(default=20.0, ge=0, le=600)
+
+
+class WalkerFlowSpec(Spec):
+    """Pedestrians or cyclists over crossings, or along a free path."""
+
+    name: Name
+    kind: Literal["pedestrian", "bicycle"] = "pedestrian"
+    per_hour: float = Field(gt=0, le=20_000)
+    crossings: tuple[str, ...] = ()  # crossing ids; both directions
+    path: tuple[tuple[float, float], ...] = ()  # world metres
+    start_s: float = Field(default=0.0, ge=0)
+    end_s: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> WalkerFlowSpec:
+        if bool(self.crossings) == bool(self.path):
+            raise ValueError("give either `crossings` or `path`, not both and not neither")
+        if self.path and len(self.path) < 2:
+            raise ValueError("`path` needs at least two points")
+        return self
+
+
+class RecordSpec(Spec):
+    """What the log keeps. The digest covers everything at every tick in any case."""
+
+    truth_period_ms: int = Field(default=100, gt=0, le=10_000)
+    messages: bool = True
+
+
+class DemandSpec(Spec):
+    """Background traffic."""
+
+    flows: tuple[FlowSpec, ...] = ()
+    walkers: tuple[WalkerFlowSpec, ...] = ()
+    warm_up_s: float = Field(default=0.0, ge=0, le=3600)  # traffic runs this long before t = 0
+    equipped_share: float = Field(
+        default=1.0, ge=0, le=1
+    )  # background vehicles with an on-board unit
+
+
+class SceneSpec(Spec):
+    """One scene."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    title: str = ""
+    title_zh: str = ""
+    description: str = ""
+    duration_s: float = Field(gt=0, le=86_400)
+    tick_ms: int = Field(default=10, ge=1, le=100)
+    seed: int = Field(default=1, ge=0, lt=2**63)
+    epoch_utc: str = "2026-01-01T00:00:00Z"
+    map: MapSpec
+    vehicles: tuple[VehicleSpec, ...] = ()
+    roadside: tuple[RoadsideSpec, ...] = ()
+    signals: tuple[Table, ...] = ()  # roadside.signals.config.SignalPlan, one per junction
+    default_signals: bool = (
+        True  # derive a plan for signalised junctions that `signals` does not name
+    )
+    demand: DemandSpec = DemandSpec()
+    radio: Table = Field(default_factory=lambda: {"model": "ideal"})
+    onboard: Table = Field(default_factory=dict)
+    record: RecordSpec = RecordSpec()
+    criteria: tuple[Table, ...] = ()  # scenarios.criteria, checked in load
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> SceneSpec:
+        for what, names in (
+            ("vehicles", [v.name for v in self.vehicles]),
+            ("roadside", [r.name for r in self.roadside]),
+            ("demand.flows", [f.name for f in self.demand.flows]),
+            ("demand.walkers", [w.name for w in self.demand.walkers]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what}: name '{twice[0]}' is used twice; names must differ")
+        return self
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a scene file, for editors."""
+    return SceneSpec.model_json_schema()
