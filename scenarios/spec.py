@@ -65,8 +65,8 @@ class VehicleSpec(Spec):
     stops: tuple[StopSpec, ...] = ()
     passengers: PassengerSpec | None = None
     arrive_by_s: float | None = Field(default=None, gt=0)
-    sensors: Table = Field(default_factory=dict)  # sim.sensors
-    onboard: Table = Field(default_factory=dict)  # vehicle.onboard, over the scene's [onboard]
+    sensors: Table = {}  # sim.sensors
+    onboard: Table = {}  # vehicle.onboard, over the scene's [onboard]
 
 
 class RoadsideSpec(Spec):
@@ -76,7 +76,7 @@ class RoadsideSpec(Spec):
     junctions: tuple[str, ...] = Field(min_length=1)  # ids or names from the road file
     x_m: float | None = None  # default: the first junction's centre
     y_m: float | None = None
-    sensors: Table = Field(default_factory=dict)
+    sensors: Table = {}
 
 
 class FlowSpec(Spec):
@@ -152,8 +152,8 @@ class SceneSpec(Spec):
         True  # derive a plan for signalised junctions that `signals` does not name
     )
     demand: DemandSpec = DemandSpec()
-    radio: Table = Field(default_factory=lambda: {"model": "ideal"})
-    onboard: Table = Field(default_factory=dict)
+    radio: Table = {"model": "ideal"}
+    onboard: Table = {}
     record: RecordSpec = RecordSpec()
     criteria: tuple[Table, ...] = ()  # scenarios.criteria, checked in load
 
