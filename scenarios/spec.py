@@ -59,7 +59,6 @@ class VehicleSpec(Spec):
     start_s_m: float = Field(default=0.0, ge=0)
     destination_lane: LaneKey
     destination_s_m: float | None = Field(default=None, ge=0)  # None: end of the lane minus 5 m
-    via: tuple[LaneKey, ...] = ()
     depart_s: float = Field(default=0.0, ge=0)
     speed_mps: float = Field(default=0.0, ge=0, le=60)
     stops: tuple[StopSpec, ...] = ()

@@ -1,0 +1,241 @@
+"""What really happened to an automated vehicle: traces every tick, and events at lights, stations and lane edges.
+
+Reads the truth only; shares nothing with the driver. One referee per vehicle; `observe` is called once per tick after the world
+has advanced. Distances along the vehicle's own `RouteLine`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from protocols.judging import Event, EventKind, TraceBlock
+from protocols.messages import Light
+from protocols.roads.network import F64, U8, RoadNetwork, UserClass
+from protocols.simtime import NS_PER_S
+from scenarios.spec import StopSpec
+from sim.route_line import RouteLine
+from sim.state import ActorStates
+
+BLOCK_TICKS = 20
+STATION_ZONE_M = 30.0  # a stop this far past the stop point still belongs to the station
+SLOW_ZONE_M = (150.0, 40.0)  # control delay counts from before to behind a stop line
+_FLOATS = (
+    "x_m", "y_m", "yaw_rad", "speed_mps", "accel_mps2", "yaw_rate_radps", "hitch_rad", "steer_rad",
+    "s_m", "d_m",
+)  # fmt: skip
+
+
+def speed_limit(net: RoadNetwork, lane: int, s_m: float) -> float:
+    """Posted limit at (lane, s) in m/s; inf where none is posted."""
+    first, last = int(net.lanes.speed_start[lane]), int(net.lanes.speed_start[lane + 1])
+    limit = math.inf
+    for k in range(first, last):
+        if float(net.speed_limits.s_m[k]) > s_m and limit != math.inf:
+            break
+        limit = float(net.speed_limits.speed_mps[k])
+    return limit
+
+
+@dataclass(slots=True)
+class _Halt:
+    """One station of the timetable and what has happened there."""
+
+    route_s_m: float
+    station: int
+    depart_s: float | None
+    is_on_call: bool
+    was_served: bool = False
+    was_left: bool = False
+    was_asked: bool = False
+
+
+@dataclass(slots=True)
+class Referee:
+    """Keeps score for one vehicle. `blocks` and `events` are drained by the loop."""
+
+    net: RoadNetwork
+    name: str
+    actor: int
+    row: int
+    user_class: UserClass
+    line: RouteLine
+    stops: tuple[StopSpec, ...]
+    route_s_m: float = 0.0
+    signal_delay_s: float = 0.0
+    arrived_s: float | None = None
+    events: list[Event] = field(default_factory=list)
+    blocks: list[TraceBlock] = field(default_factory=list)
+    _halts: list[_Halt] = field(default_factory=list)
+    _fill: int = 0
+    _columns: dict[str, F64] = field(default_factory=dict)
+    _lane: int = -2
+    _limit: float = math.inf
+    _limit_s: float = -1.0
+    _next_signal: int = 0
+    _doors: int = 0
+    _opened_s: float = 0.0
+    _at: int = -1
+    _was_off: bool = False
+
+    def __post_init__(self) -> None:
+        names = (*_FLOATS, "t_ns", "lane", "speed_limit_mps", "doors", "route_s_m")
+        self._columns = {name: np.zeros(BLOCK_TICKS) for name in names}
+        for place, stop in zip(self.line.stations, self.stops, strict=True):
+            self._halts.append(_Halt(place.route_s_m, place.index, stop.depart_s, stop.on_call))
+
+    def observe(
+        self, t_ns: int, dt_s: float, states: ActorStates, light: U8, red_since_ns: F64
+    ) -> None:
+        """One tick. `light` (H,) group lights; `red_since_ns` (H,) when each last turned red."""
+        row, t_s = self.row, t_ns / NS_PER_S
+        lane, s_m = int(states.lane[row]), float(states.s_m[row])
+        speed = float(states.speed_mps[row])
+        before = self.route_s_m
+        if lane >= 0:
+            self.route_s_m = max(before, self.line.progress(lane, s_m, before))
+        self._lanes(t_ns, lane, s_m)
+        self._signals(t_ns, light, red_since_ns)
+        self._stations(t_ns, t_s, int(states.doors[row]), speed, float(states.d_m[row]))
+        self._delay(dt_s, speed)
+        if self.arrived_s is None and self.route_s_m > self.line.length_m - 3.0 and speed < 0.1:
+            self.arrived_s = t_s
+            self.events.append(Event(t_ns, EventKind.ARRIVED, self.actor, value=t_s))
+        self._trace(t_ns, states, lane)
+
+    def _lanes(self, t_ns: int, lane: int, s_m: float) -> None:
+        net = self.net
+        if lane < 0:
+            if not self._was_off:
+                self._was_off = True
+                self.events.append(Event(t_ns, EventKind.OFF_ROAD, self.actor))
+            return
+        self._was_off = False
+        if lane != self._lane:
+            self._lane = lane
+            self._limit = speed_limit(net, lane, s_m)
+            if not int(net.lanes.permission[lane]) & int(self.user_class):
+                self.events.append(Event(t_ns, EventKind.BUS_LANE, self.actor, lane=lane))
+        elif s_m - self._limit_s > 1.0 or s_m < self._limit_s:
+            self._limit = speed_limit(net, lane, s_m)
+            self._limit_s = s_m
+
+    def _signals(self, t_ns: int, light: U8, red_since_ns: F64) -> None:
+        signals = self.line.signals
+        while (
+            self._next_signal < len(signals)
+            and signals[self._next_signal].route_s_m <= self.route_s_m
+        ):
+            place = signals[self._next_signal]
+            group = int(self.net.stop_lines.group[place.index])
+            if int(light[group]) in (Light.RED, Light.FLASHING_RED):
+                since = (t_ns - float(red_since_ns[group])) / NS_PER_S
+                self.events.append(
+                    Event(
+                        t_ns, EventKind.RED_LIGHT, self.actor, group, place.lane, since, place.name
+                    )
+                )
+            self._next_signal += 1
+
+    def _stations(self, t_ns: int, t_s: float, doors: int, speed: float, d_m: float) -> None:
+        if doors != 0 and self._doors == 0:
+            self._at = next(
+                (
+                    k
+                    for k, h in enumerate(self._halts)
+                    if not h.was_left and abs(self.route_s_m - h.route_s_m) < STATION_ZONE_M
+                ),
+                -1,
+            )
+            self._opened_s = t_s
+            station = self._halts[self._at].station if self._at >= 0 else -1
+            if self._at >= 0:
+                halt = self._halts[self._at]
+                halt.was_served = True
+                past = self.route_s_m - halt.route_s_m
+                self._say(t_ns, EventKind.STOPPED_AT_STATION, station, past)
+            self._say(t_ns, EventKind.DOORS_OPENED, station, d_m)
+            side = int(self.net.stations.door_side[station]) if station >= 0 else 0
+            if speed > 0.05 or side != doors:
+                text = (
+                    "doors opened while moving"
+                    if speed > 0.05
+                    else "doors opened on the wrong side"
+                )
+                self.events.append(
+                    Event(t_ns, EventKind.OFF_ROAD, self.actor, station, self._lane, speed, text)
+                )
+        elif doors == 0 and self._doors != 0:
+            station = self._halts[self._at].station if self._at >= 0 else -1
+            self._say(t_ns, EventKind.DOORS_CLOSED, station, t_s - self._opened_s)
+        self._doors = doors
+        for halt in self._halts:
+            if halt.was_left:
+                continue
+            if halt.was_served and doors == 0 and speed > 0.5:
+                halt.was_left = True
+                late = t_s - halt.depart_s if halt.depart_s is not None else 0.0
+                self._say(t_ns, EventKind.LEFT_STATION, halt.station, late)
+            elif not halt.was_served and self.route_s_m > halt.route_s_m + STATION_ZONE_M:
+                halt.was_left = True
+                if not halt.is_on_call or halt.was_asked:
+                    self._say(t_ns, EventKind.MISSED_STATION, halt.station, 0.0)
+            break
+
+    def _say(self, t_ns: int, kind: EventKind, station: int, value: float) -> None:
+        name = self.net.stations.name[station] if station >= 0 else ""
+        self.events.append(Event(t_ns, kind, self.actor, station, self._lane, value, name))
+
+    def call(self, station: int) -> None:
+        """Somebody asked for on-call `station` in good time (the cabin's view, for MISSED_STATION)."""
+        for halt in self._halts:
+            if halt.station == station and not halt.was_left:
+                halt.was_asked = True
+
+    @property
+    def station_at(self) -> int:
+        """Station whose platform the front is at, -1 between stations."""
+        for halt in self._halts:
+            if not halt.was_left and abs(self.route_s_m - halt.route_s_m) < STATION_ZONE_M:
+                return halt.station
+        return -1
+
+    def _delay(self, dt_s: float, speed: float) -> None:
+        """Control delay: time lost against the limit near a stop line, station dwell and approach excluded."""
+        if self._doors != 0 or self._next_signal > len(self.line.signals):
+            return
+        nearby = self.line.signals[max(self._next_signal - 1, 0) : self._next_signal + 1]
+        for place in nearby:
+            ahead = place.route_s_m - self.route_s_m
+            if -SLOW_ZONE_M[1] < ahead < SLOW_ZONE_M[0]:
+                for halt in self._halts:
+                    if not halt.was_left and 0 <= halt.route_s_m - self.route_s_m < ahead:
+                        return  # slowing for a platform before the stop line
+                free = min(self._limit, 16.7)
+                self.signal_delay_s += dt_s * max(0.0, 1.0 - speed / free)
+                return
+
+    def _trace(self, t_ns: int, states: ActorStates, lane: int) -> None:
+        k, columns, row = self._fill, self._columns, self.row
+        for name in _FLOATS:
+            columns[name][k] = getattr(states, name)[row]
+        columns["t_ns"][k] = t_ns
+        columns["lane"][k] = lane
+        columns["speed_limit_mps"][k] = self._limit
+        columns["doors"][k] = states.doors[row]
+        columns["route_s_m"][k] = self.route_s_m
+        self._fill = k + 1
+        if self._fill == BLOCK_TICKS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Close the open block (at the end of a run, or when it is full)."""
+        if self._fill == 0:
+            return
+        cut = {name: column[: self._fill].copy() for name, column in self._columns.items()}
+        lane = cut.pop("lane").astype(np.int32)
+        doors = cut.pop("doors").astype(np.int32)
+        self.blocks.append(TraceBlock(self.name, self.actor, lane=lane, doors=doors, **cut))
+        self._fill = 0
