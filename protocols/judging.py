@@ -33,6 +33,7 @@ class EventKind(IntEnum):
     PRIORITY_GRANTED = 11  # actor; other = node id; value = 1 extension, 2 early green
     HARD_BRAKING = 12  # actor; value = deceleration in m/s2
     LEFT_STATION = 13  # actor; other = station index; value = departure minus timetable in s
+    DOOR_FAULT = 15  # doors opened while moving or away from the platform side; other = station
     MISSED_STATION = 14  # actor passed a station it had to serve; other = station index
 
 

@@ -165,7 +165,7 @@ class Referee:
                     else "doors opened on the wrong side"
                 )
                 self.events.append(
-                    Event(t_ns, EventKind.OFF_ROAD, self.actor, station, self._lane, speed, text)
+                    Event(t_ns, EventKind.DOOR_FAULT, self.actor, station, self._lane, speed, text)
                 )
         elif doors == 0 and self._doors != 0:
             station = self._halts[self._at].station if self._at >= 0 else -1
