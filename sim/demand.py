@@ -105,7 +105,7 @@ def default_flows(net: RoadNetwork, who: UserClass = UserClass.PASSENGER) -> tup
         if weights:
             flows.append(
                 FlowSpec(
-                    name=f"from-{net.lane_key(int(lane)).replace('/', '.')}",
+                    name=f"entry-{len(flows) + 1}",
                     origins=(net.lane_key(int(lane)),),
                     destinations=weights,
                     vehicles_per_hour=per_hour,
