@@ -164,6 +164,7 @@ class Plans:
     # LINE: unused. ARC: [curvature]. SPIRAL: [curvStart, curvEnd]. POLY3: [a,b,c,d].
     # PARAM_POLY3: [aU,bU,cU,dU,aV,bV,cV,dV] already scaled so that p runs 0..length_m (arcLength).
     param: F64  # (G, 8)
+    arc_m: F64  # true arc length of the curve over its parameter range; differs from length_m for PARAM_POLY3 only
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +228,7 @@ class Points:
     yaw_rad: F64  # travel direction
     curvature_per_m: F64  # positive turns left in travel direction
     width_m: F64
+    road_s_m: F64  # the road coordinate of each point (falls along lanes that run against s)
 
 
 @dataclass(frozen=True, slots=True)
