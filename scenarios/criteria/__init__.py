@@ -1,0 +1,8 @@
+"""Criteria: what a scene may ask of a run, and the judge that answers."""
+
+from scenarios.criteria.context import RearSection
+from scenarios.criteria.judge import Judge
+from scenarios.criteria.limits import Limit, limit, table
+from scenarios.criteria.models import kinds, parse
+
+__all__ = ["Judge", "Limit", "RearSection", "kinds", "limit", "parse", "table"]

@@ -1,0 +1,274 @@
+"""From a scene file and `--set` overrides to a checked `SceneSpec`; every mistake becomes one sentence with file and key.
+
+Overrides are `a.b.c=value` with a TOML value (`--set seed=7`, `--set 'radio.model="range_loss"'`; a bare word is taken as a string).
+Entries of lists are addressed by number or by their `name`: `vehicles.bus1.depart_s=30`. The file itself is never changed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from protocols.errors import ConfigError
+from scenarios import criteria
+from scenarios.spec import SceneSpec
+
+MAX_SCENE_BYTES = 4_000_000
+_BARE = re.compile(r"^[A-Za-z_][A-Za-z0-9_./\-]*$")
+_HINT = "Print what a scene may say with `icv schema`."
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScene:
+    """A checked scene, where it came from, and the text as it was written."""
+
+    spec: SceneSpec
+    path: Path
+    text: str
+
+
+def library() -> dict[str, Path]:
+    """Scenes that come with the platform: name -> file."""
+    folder = Path(str(files("scenarios"))) / "library"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_scene(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScene:
+    """Read, override, check. `path` is a file, or the name of a library scene. ConfigError says what is wrong where."""
+    file = _find(Path(path))
+    text = _read(file)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{file}: not valid TOML: {error}. Expected `key = value` lines and [tables]."
+        ) from None
+    for override in overrides:
+        _override(table, override)
+    where = f"{file} with --set {' '.join(overrides)}" if overrides else str(file)
+    return LoadedScene(check_scene(table, where), file, text)
+
+
+def check_scene(table: Mapping[str, Any], where: str) -> SceneSpec:
+    """A plain table as a `SceneSpec`; `where` names its source in messages (a file, or a log's header)."""
+    try:
+        spec = SceneSpec.model_validate(dict(table))
+    except ValidationError as error:
+        raise ConfigError(_sentence(where, error, (), table, _scene_keys)) from None
+    try:
+        models = criteria.parse(spec.criteria)
+    except ValidationError as error:
+        raise ConfigError(_sentence(where, error, ("criteria",), table, _criterion_keys)) from None
+    _check_names(spec, models, where)
+    return spec
+
+
+def find_map(spec: SceneSpec, base: Path) -> Path:
+    """The scene's road file: beside the scene, else among the library's roads. ConfigError lists where it looked."""
+    asked = Path(spec.map.file)
+    roads = Path(str(files("scenarios"))) / "roads"
+    for candidate in (base / asked, roads / asked):
+        if candidate.is_file():
+            return candidate
+    names = sorted(path.name for folder in (base, roads) for path in folder.glob("*.xodr"))
+    close = difflib.get_close_matches(asked.name, names, 3, 0.5) or names[:5]
+    near = f" Nearest there: {', '.join(close)}." if close else ""
+    raise ConfigError(f"map.file: no road file '{asked}' in {base} nor in {roads}.{near}")
+
+
+def _find(path: Path) -> Path:
+    if path.is_file():
+        return path
+    scenes = library()
+    if path.suffix in ("", ".toml") and path.parent == Path() and path.stem in scenes:
+        return scenes[path.stem]
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; expected a scene file (.toml).")
+    close = difflib.get_close_matches(path.stem, scenes, 3, 0.4) or list(scenes)
+    near = f" Library scenes: {', '.join(close)}." if close else ""
+    raise ConfigError(f"{path}: no such scene file.{near} List them with `icv scenarios list`.")
+
+
+def _read(file: Path) -> str:
+    try:
+        size = file.stat().st_size
+        if size > MAX_SCENE_BYTES:
+            raise ConfigError(f"{file}: {size} bytes; a scene file has at most {MAX_SCENE_BYTES}.")
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file}: not UTF-8 text (byte {error.start}); expected a TOML file."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from None
+
+
+# --- overrides ---------------------------------------------------------------------------------------------------------
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    """Set one value in the parsed file."""
+    where = f"--set {override}"
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(
+            f"{where}: expected key=value, such as --set seed=7 or --set vehicles.0.depart_s=30."
+        )
+    value = _value(text.strip(), where)
+    node: Any = table
+    for depth, part in enumerate(parts):
+        path, is_last = ".".join(parts[: depth + 1]), depth == len(parts) - 1
+        if isinstance(node, list):
+            row = _row(node, part, path, where)
+            if is_last:
+                node[row] = value
+            node = node[row]
+        elif isinstance(node, dict):
+            if is_last:
+                node[part] = value
+            else:
+                node = node.setdefault(part, {})
+        else:
+            raise ConfigError(
+                f"{where}: '{path}' cannot be set, because what holds it is the value {node!r}."
+            )
+
+
+def _row(rows: list[Any], part: str, path: str, where: str) -> int:
+    """Index of a list entry by number or by name."""
+    if part.isdecimal() and int(part) < len(rows):
+        return int(part)
+    names = [str(row.get("name", "")) for row in rows if isinstance(row, dict)]
+    if part in names:
+        return [isinstance(row, dict) and row.get("name") == part for row in rows].index(True)
+    known = [name for name in names if name] or [f"0 to {len(rows) - 1}" if rows else "none"]
+    raise ConfigError(
+        f"{where}: '{path}' is not in the list; its entries are {', '.join(known[:8])}."
+    )
+
+
+def _value(text: str, where: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if _BARE.match(text):
+            return text
+        raise ConfigError(
+            f"{where}: '{text}' is not a TOML value; write a number, true, \"text\", [1, 2] or {{ a = 1 }}."
+        ) from None
+
+
+# --- sentences ---------------------------------------------------------------------------------------------------------
+
+
+def _sentence(
+    where: str, error: ValidationError, prefix: tuple[str, ...], table: Any, known: Any
+) -> str:
+    """The first mistake in full, the number of others after it."""
+    errors = error.errors(include_url=False)
+    first = errors[0]
+    location = [*prefix, *first["loc"]]
+    if (
+        prefix
+        and len(location) > 2
+        and isinstance(location[2], str)
+        and location[2] in criteria.kinds()
+    ):
+        location.pop(2)  # pydantic adds the union's tag to the path; the file has no such key
+    path = ".".join(str(part) for part in location)
+    kind, context = first["type"], first.get("ctx", {})
+    if kind == "extra_forbidden":
+        names = list(known(location, table))
+        close = difflib.get_close_matches(str(location[-1]), names, 3, 0.5)
+        nearest = (
+            f" Nearest known: {', '.join(close)}." if close else f" Known: {', '.join(names)}."
+        )
+        text = f"{where}: unknown key '{path}'.{nearest}"
+    elif kind == "missing":
+        text = f"{where}: key '{path}' is missing."
+    elif kind == "union_tag_invalid":
+        close = difflib.get_close_matches(str(context.get("tag", "")), criteria.kinds(), 3, 0.4)
+        nearest = ", ".join(close or criteria.kinds())
+        text = (
+            f"{where}: {path}.kind: no criterion '{context.get('tag')}'. Nearest known: {nearest}."
+        )
+    elif kind == "union_tag_not_found":
+        text = f"{where}: {path}: key 'kind' is missing; one of {', '.join(criteria.kinds())}."
+    elif kind == "value_error":
+        text = f"{where}: {path + ': ' if path else ''}{context.get('error', first['msg'])}."
+    else:
+        found = first["input"]
+        shown = repr(found) if len(repr(found)) <= 60 else f"{repr(found)[:57]}..."
+        text = f"{where}: {path}: found {shown}; {_expected(first['msg'])}."
+    more = f" ({len(errors) - 1} more like it in this file.)" if len(errors) > 1 else ""
+    return f"{text}{more} {_HINT}"
+
+
+def _expected(message: str) -> str:
+    """Pydantic's words with our verb: 'Input should be ...' -> 'expected ...'."""
+    for begin in ("Input should be ", "String should "):
+        if message.startswith(begin):
+            return (
+                "expected "
+                + ("text that should " if begin[0] == "S" else "")
+                + message.removeprefix(begin)
+            )
+    return message[:1].lower() + message[1:]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Pydantic models inside an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models(inner)
+
+
+def _scene_keys(location: Sequence[Any], _table: Any) -> Iterable[str]:
+    """Keys that could stand where the unknown one does."""
+    model: type[BaseModel] = SceneSpec
+    for part in location[:-1]:
+        if isinstance(part, str) and part in model.model_fields:
+            model = next(_models(model.model_fields[part].annotation), model)
+    return model.model_fields
+
+
+def _criterion_keys(location: Sequence[Any], table: Any) -> Iterable[str]:
+    """Keys of the criterion of that kind."""
+    kind = table["criteria"][location[1]]["kind"]
+    return criteria.kinds()[kind].model_fields
+
+
+def _check_names(spec: SceneSpec, models: Sequence[Any], where: str) -> None:
+    """Criteria name vehicles that exist, and do not ask about vehicles where there are none."""
+    names = [vehicle.name for vehicle in spec.vehicles]
+    for index, model in enumerate(models):
+        asked = getattr(model, "vehicles", None)
+        path = f"criteria.{index}"
+        if asked is None:
+            if getattr(model, "who", "") == "under_test" and not names:
+                raise ConfigError(
+                    f"{where}: {path}: '{model.kind}' asks about automated vehicles, and the scene has none; "
+                    f'add [[vehicles]] or set who = "background".'
+                )
+            continue
+        if not names:
+            raise ConfigError(
+                f"{where}: {path}: '{model.kind}' asks about automated vehicles, and the scene has none; "
+                f"add [[vehicles]] or remove the criterion."
+            )
+        for name in asked:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, 3, 0.4) or names
+                raise ConfigError(
+                    f"{where}: {path}.vehicles: no vehicle '{name}' in this scene. Nearest known: {', '.join(close)}."
+                )
