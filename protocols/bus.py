@@ -1,0 +1,201 @@
+"""The bus: hands every due unit its inbox and brings back its outbox. `InProcessBus` calls units of this process.
+
+One exchange is one tick. A unit that raises, or answers with something that is not a valid outbox, becomes a UnitError that
+names unit and tick: an infrastructure error, not a verdict. Units cannot see each other's answers within a tick, so the order
+of calls cannot matter; tests pass other orders to prove it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from protocols import topics
+from protocols.columns import MAX_TEXT
+from protocols.errors import IcvError, UnitError
+from protocols.messages import Message, Plan, SignalCommand, VehicleCommand
+from protocols.participant import Inbox, Outbox, Participant, Transmission
+from protocols.simtime import Now
+
+MAX_TRANSMISSIONS = 256  # of one unit in one tick; a unit that sends more is broken
+MAX_NOTES = 256
+
+Order = Callable[[Sequence[str]], Iterable[str]]
+
+
+class Bus(Protocol):
+    """Carries inboxes to units and outboxes back, in lock-step."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All units, sorted."""
+        ...
+
+    def due(self, tick: int) -> tuple[str, ...]:
+        """Units to be called at `tick`, sorted."""
+        ...
+
+    def exchange(self, now: Now, inboxes: Mapping[str, Inbox]) -> dict[str, Outbox]:
+        """Calls every unit in `inboxes`; outboxes by name, sorted. UnitError names unit and tick."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the units."""
+        ...
+
+
+class InProcessBus:
+    """Units as plain objects of this process. `order` permutes the calls (for tests); default: sorted by name."""
+
+    def __init__(self, participants: Iterable[Participant], order: Order | None = None) -> None:
+        self._units: dict[str, Participant] = {}
+        for unit in sorted(participants, key=lambda unit: unit.name):
+            if unit.name in self._units:
+                raise UnitError(f"two units are called {unit.name!r}; names must be unique")
+            topics.sender_kind(unit.name)
+            if unit.period_ticks < 1:
+                raise UnitError(f"{unit.name}: period_ticks = {unit.period_ticks}, expected >= 1")
+            self._units[unit.name] = unit
+        self._names = tuple(self._units)
+        self._periods = tuple((name, unit.period_ticks) for name, unit in self._units.items())
+        self._order = order
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All units, sorted."""
+        return self._names
+
+    def due(self, tick: int) -> tuple[str, ...]:
+        """Units to be called at `tick`, sorted."""
+        return tuple(name for name, period in self._periods if tick % period == 0)
+
+    def exchange(self, now: Now, inboxes: Mapping[str, Inbox]) -> dict[str, Outbox]:
+        """Calls every unit in `inboxes`; outboxes by name, sorted. UnitError names unit and tick."""
+        names: Iterable[str] = sorted(inboxes)
+        if self._order is not None:
+            names = self._order(list(names))
+        answers = {name: self._call(name, now, inboxes[name]) for name in names}
+        return dict(sorted(answers.items()))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _call(self, name: str, now: Now, inbox: Inbox) -> Outbox:
+        unit = self._units.get(name)
+        if unit is None:
+            raise UnitError(f"no unit {name!r} on this bus; units are {', '.join(self._names)}")
+        try:
+            outbox = unit.on_tick(now, inbox)
+        except Exception as error:
+            raise UnitError(
+                f"{where(name, now)} raised {type(error).__name__}: {error}. "
+                "The log up to this tick is whole; the cause follows"
+            ) from error
+        check_outbox(name, now, outbox)
+        return outbox
+
+
+def where(name: str, now: Now) -> str:
+    """`unit obu/bus1 at tick 412 (t=4.12 s)`."""
+    return f"unit {name} at tick {now.tick} (t={now.t_s:.2f} s)"
+
+
+def check_outbox(name: str, now: Now, outbox: Outbox) -> None:
+    """UnitError unless the answer has the right types, finite numbers, and topics the unit's kind may use.
+
+    Columns are checked when they are encoded (`protocols.codec`), so each value is looked at once.
+    """
+    if not isinstance(outbox, Outbox):
+        raise UnitError(f"{where(name, now)} answered {type(outbox).__name__}, expected an Outbox")
+    try:
+        kind = topics.sender_kind(name)
+        if len(outbox.transmissions) > MAX_TRANSMISSIONS:
+            raise UnitError(
+                f"{where(name, now)} sent {len(outbox.transmissions)} messages, "
+                f"expected at most {MAX_TRANSMISSIONS}"
+            )
+        for item in outbox.transmissions:
+            _check_transmission(name, now, kind, item)
+        if outbox.vehicle is not None:
+            _check_vehicle(name, now, kind, outbox.vehicle)
+        if outbox.signals is not None:
+            _check_signals(name, now, kind, outbox.signals)
+        if outbox.plan is not None:
+            _check_type(name, now, "plan", outbox.plan, Plan)
+            _allowed(name, now, kind, "obu/plan")
+        if outbox.notes:
+            _check_notes(name, now, outbox.notes)
+    except UnitError:
+        raise
+    except (IcvError, TypeError, ValueError, AttributeError) as error:
+        raise UnitError(f"{where(name, now)} answered nonsense: {error}") from error
+
+
+def _check_transmission(name: str, now: Now, kind: topics.Sender, item: Transmission) -> None:
+    row = topics.topic(item.topic)
+    if not row.is_on_air or row.message is None:
+        raise UnitError(f"{where(name, now)} put {item.topic!r} on the air; it is no radio topic")
+    _allowed(name, now, kind, item.topic)
+    _check_type(name, now, item.topic, item.message, row.message)
+    if not 0 <= item.message.t_ns <= now.t_ns:
+        raise UnitError(
+            f"{where(name, now)}: {item.topic} is stamped {item.message.t_ns} ns, "
+            f"expected 0..{now.t_ns} (measured, so not in the future)"
+        )
+
+
+def _check_vehicle(name: str, now: Now, kind: topics.Sender, command: VehicleCommand) -> None:
+    _check_type(name, now, "vehicle", command, VehicleCommand)
+    _allowed(name, now, kind, "cmd/vehicle")
+    if not (math.isfinite(command.accel_mps2) and math.isfinite(command.steer_rad)):
+        raise UnitError(
+            f"{where(name, now)} commands accel_mps2 = {command.accel_mps2}, "
+            f"steer_rad = {command.steer_rad}; expected finite numbers"
+        )
+    if command.open_doors not in (-1, 0, 1):
+        raise UnitError(
+            f"{where(name, now)} commands open_doors = {command.open_doors}, expected -1, 0 or 1"
+        )
+
+
+def _check_signals(name: str, now: Now, kind: topics.Sender, command: SignalCommand) -> None:
+    _check_type(name, now, "signals", command, SignalCommand)
+    _allowed(name, now, kind, "cmd/signal")
+    if command.group.shape != command.light.shape or command.group.ndim != 1:
+        raise UnitError(
+            f"{where(name, now)} commands {command.group.shape} groups with {command.light.shape} "
+            "lights, expected equally long columns"
+        )
+    if command.group.size and int(command.group.min()) < 0:
+        raise UnitError(f"{where(name, now)} commands group {int(command.group.min())}")
+    if np.unique(command.group).size != command.group.size:
+        raise UnitError(f"{where(name, now)} commands a signal group twice")
+
+
+def _check_notes(name: str, now: Now, notes: list[tuple[str, float]]) -> None:
+    if len(notes) > MAX_NOTES:
+        raise UnitError(
+            f"{where(name, now)} wrote {len(notes)} notes, expected at most {MAX_NOTES}"
+        )
+    for key, value in notes:
+        if not isinstance(key, str) or len(key) > MAX_TEXT or not math.isfinite(value):
+            raise UnitError(
+                f"{where(name, now)}: note {key!r} = {value}, expected a short name and a finite number"
+            )
+
+
+def _allowed(name: str, now: Now, kind: topics.Sender, topic: str) -> None:
+    row = topics.topic(topic)
+    if kind not in row.senders:
+        who = ", ".join(sorted(sender.value for sender in row.senders))
+        raise UnitError(f"{where(name, now)} may not send {topic!r}; it belongs to {who}")
+
+
+def _check_type(name: str, now: Now, what: str, message: Message, expected: type[Message]) -> None:
+    if type(message) is not expected:
+        raise UnitError(
+            f"{where(name, now)}: {what} is a {type(message).__name__}, expected {expected.__name__}"
+        )

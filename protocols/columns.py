@@ -1,0 +1,408 @@
+"""Protobuf wire bytes of columnar messages, straight from and to numpy arrays.
+
+A packed repeated field on the wire is tag, length, then the little-endian elements: for doubles, floats and fixed integers
+exactly the bytes of the array. So a message of n vehicles costs one copy per column instead of one Python object per value.
+Small enumerations (every value < 128) are one byte per element, so a `uint8` column is its own wire form.
+
+The layout (numbers, types, known enumeration values) is read from the generated descriptor, never written twice. Bytes equal
+upb's own serialisation: fields in number order, default scalars and empty columns left out. Reading accepts any order and
+skips unknown fields; columns that arrive unpacked or in pieces go through upb once to be normalised.
+
+Source: protobuf encoding specification (wire types, packed fields, zigzag).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from enum import IntEnum
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from protocols.errors import CodecError
+
+MAX_ROWS = 10_000  # per column: far above any scene of ours, and 80 kB at most
+MAX_TEXT = 256  # characters of a name or reason
+MAX_NS = 2**63 - 1
+
+Column = npt.NDArray[Any]
+
+
+class Kind(IntEnum):
+    """How a field travels."""
+
+    NS = 0  # int64, a stamp: >= 0
+    UINT32 = 1
+    SINT32 = 2
+    DOUBLE = 3
+    BOOL = 4
+    TEXT = 5
+    ENUM = 6
+    COLUMN = 10  # elements are their own little-endian bytes
+    BYTE_COLUMN = 11  # enumeration < 128, one byte per element
+    ZIGZAG_COLUMN = 12  # int8 in -64..63, one zigzag byte per element
+
+
+_SCALARS = {
+    FieldDescriptor.TYPE_INT64: Kind.NS,
+    FieldDescriptor.TYPE_UINT32: Kind.UINT32,
+    FieldDescriptor.TYPE_SINT32: Kind.SINT32,
+    FieldDescriptor.TYPE_DOUBLE: Kind.DOUBLE,
+    FieldDescriptor.TYPE_BOOL: Kind.BOOL,
+    FieldDescriptor.TYPE_STRING: Kind.TEXT,
+    FieldDescriptor.TYPE_ENUM: Kind.ENUM,
+}
+_ELEMENTS: dict[int, np.dtype[Any]] = {
+    FieldDescriptor.TYPE_DOUBLE: np.dtype("<f8"),
+    FieldDescriptor.TYPE_FLOAT: np.dtype("<f4"),
+    FieldDescriptor.TYPE_FIXED32: np.dtype("<u4"),
+    FieldDescriptor.TYPE_SFIXED32: np.dtype("<i4"),
+    FieldDescriptor.TYPE_FIXED64: np.dtype("<u8"),
+}
+
+
+def varint(value: int) -> bytes:
+    """Base-128 form of a non-negative integer."""
+    if value < 0x80:
+        return bytes((value,))
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def packed(number: int, column: Column) -> bytes:
+    """Tag, length and raw elements of one packed field; b"" when empty. The dtype must be the wire's own."""
+    return (
+        varint(number << 3 | 2) + varint(column.nbytes) + column.tobytes() if column.size else b""
+    )
+
+
+def text(number: int, value: str) -> bytes:
+    """One element of a (repeated) string field."""
+    raw = value.encode()
+    return varint(number << 3 | 2) + varint(len(raw)) + raw
+
+
+class Field:
+    """One field of a layout."""
+
+    __slots__ = ("dtype", "kind", "known", "name", "number", "tag")
+
+    def __init__(self, field: FieldDescriptor) -> None:
+        self.number = field.number
+        self.name = field.name
+        self.known: frozenset[int] = frozenset()
+        self.dtype: np.dtype[Any] = np.dtype("u1")
+        if field.is_repeated:
+            self.tag = varint(field.number << 3 | 2)
+            if field.type in _ELEMENTS:
+                self.kind, self.dtype = Kind.COLUMN, _ELEMENTS[field.type]
+            elif field.type == FieldDescriptor.TYPE_ENUM:
+                self.kind = Kind.BYTE_COLUMN
+            elif field.type == FieldDescriptor.TYPE_SINT32:
+                self.kind = Kind.ZIGZAG_COLUMN
+                self.dtype = np.dtype("i1")
+            else:
+                raise ValueError(f"{field.full_name}: this repeated type has no column form")
+        else:
+            self.kind = _SCALARS[field.type]
+            wire = {Kind.DOUBLE: 1, Kind.TEXT: 2}.get(self.kind, 0)
+            self.tag = varint(field.number << 3 | wire)
+        if field.enum_type is not None:
+            self.known = frozenset(field.enum_type.values_by_number)
+
+
+class Layout:
+    """Reader and writer of one columnar message type. All columns of a message have the same length n <= MAX_ROWS."""
+
+    def __init__(self, message_class: type[Message]) -> None:
+        descriptor: Any = message_class.DESCRIPTOR
+        self.name: str = descriptor.name
+        self._class = message_class
+        self.fields = tuple(Field(field) for field in sorted(descriptor.fields, key=_number))
+        self._by_number = {field.number: field for field in self.fields}
+        self._get: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f.name for f in self.fields))
+        self._prefixes: dict[int, tuple[bytes, ...]] = {}
+
+    def pack(self, message: object) -> bytes:
+        """Wire bytes of an object with one attribute per field; CodecError names field, value and range."""
+        return self.pack_values(self._get(message))
+
+    def pack_values(self, values: tuple[Any, ...]) -> bytes:
+        """Wire bytes of the values in field-number order."""
+        with _quiet():
+            return self._pack(values)
+
+    def _pack(self, values: tuple[Any, ...]) -> bytes:
+        parts: list[Any] = []
+        rows = -1
+        prefixes: tuple[bytes, ...] = ()
+        for position, (field, value) in enumerate(zip(self.fields, values, strict=True)):
+            if field.kind < Kind.COLUMN:
+                parts.append(self._scalar(field, value))
+                continue
+            if rows < 0:
+                rows = len(value)
+                prefixes = self._prefix(rows)
+            if value.shape != (rows,):
+                raise CodecError(
+                    f"{self.name}.{field.name} has shape {value.shape}, the columns before it have "
+                    f"({rows},); all columns of a message are equally long"
+                )
+            if rows:
+                parts.append(prefixes[position])
+                parts.append(self._column(field, value))
+        return b"".join(parts)
+
+    def unpack(self, data: bytes) -> dict[str, Any]:
+        """Field values by name (columns as own, aligned, writable arrays); CodecError on anything malformed."""
+        try:
+            found = self._walk(data)
+            if found is None:  # legal but not packed in one piece: let upb bring it into shape
+                found = self._walk(self._class.FromString(data).SerializeToString())
+        except (IndexError, struct.error, DecodeError) as error:
+            raise CodecError(
+                f"{self.name}: {len(data)} bytes are not a whole protobuf message ({error})"
+            ) from error
+        if found is None:
+            raise CodecError(f"{self.name}: columns are not packed")
+        with _quiet():
+            return self._checked(found)
+
+    def _prefix(self, rows: int) -> tuple[bytes, ...]:
+        known = self._prefixes.get(rows)
+        if known is None:
+            if rows > MAX_ROWS:
+                raise CodecError(f"{self.name} has {rows} rows; at most {MAX_ROWS} fit a message")
+            known = tuple(field.tag + varint(rows * field.dtype.itemsize) for field in self.fields)
+            if len(self._prefixes) < 4096:  # bounded: a hostile mix of sizes cannot grow it
+                self._prefixes[rows] = known
+        return known
+
+    def _scalar(self, field: Field, value: Any) -> bytes:
+        kind = field.kind
+        if kind == Kind.TEXT:
+            check_text(self.name, field.name, value)
+            return text(field.number, value) if value else b""
+        if kind == Kind.DOUBLE:
+            number = check_finite(self.name, field.name, value)
+            raw = struct.pack("<d", number)
+            return field.tag + raw if raw != _ZERO else b""
+        if kind == Kind.NS:
+            check_range(self.name, field.name, value, 0, MAX_NS)
+        elif kind == Kind.UINT32:
+            check_range(self.name, field.name, value, 0, 2**32 - 1)
+        elif kind == Kind.SINT32:
+            check_range(self.name, field.name, value, -(2**31), 2**31 - 1)
+            value = (value << 1) ^ (value >> 31)
+        elif kind == Kind.ENUM and value not in field.known:
+            raise CodecError(_unknown(self.name, field, value))
+        return field.tag + varint(int(value)) if value else b""
+
+    def _column(self, field: Field, column: Column) -> Any:
+        if column.dtype != field.dtype:
+            raise CodecError(
+                f"{self.name}.{field.name} has element type {column.dtype}, expected {field.dtype}"
+            )
+        self._check_column(field, column)
+        if field.kind == Kind.ZIGZAG_COLUMN:
+            return ((column << 1) ^ (column >> 7)).view(np.uint8)
+        return column if column.flags.c_contiguous else np.ascontiguousarray(column)
+
+    def _check_column(self, field: Field, column: Column) -> None:
+        if field.dtype.kind == "f":
+            # One dot product is finite unless an element is not finite or huge; only then look closely.
+            if not math.isfinite(column.dot(column)) and not np.isfinite(column).all():
+                row = int(np.flatnonzero(~np.isfinite(column))[0])
+                raise CodecError(
+                    f"{self.name}.{field.name}[{row}] = {column[row]}, expected a finite number"
+                )
+        elif field.kind == Kind.BYTE_COLUMN:
+            if int(column.max()) not in field.known or len(field.known) <= int(column.max()):
+                for value in column:
+                    if int(value) not in field.known:
+                        raise CodecError(_unknown(self.name, field, int(value)))
+        elif field.kind == Kind.ZIGZAG_COLUMN and (column.min() < -64 or column.max() > 63):
+            raise CodecError(f"{self.name}.{field.name} leaves -64..63: {column.tolist()[:8]}")
+
+    def _walk(self, data: bytes) -> dict[int, Any] | None:
+        """Raw values by field number; None when a column is not in one packed piece."""
+        found: dict[int, Any] = {}
+        end = len(data)
+        at = 0
+        while at < end:
+            tag, at = _read_varint(data, at)
+            number, wire = tag >> 3, tag & 7
+            field = self._by_number.get(number)
+            if number == 0:
+                raise CodecError(f"{self.name}: field number 0 at byte {at}")
+            if wire == 0:
+                value, at = _read_varint(data, at)
+                if field is not None and field.kind >= Kind.COLUMN:
+                    return None
+                raw: Any = value
+            elif wire == 1:
+                raw = data[at : at + 8]
+                at += 8
+            elif wire == 2:
+                length, at = _read_varint(data, at)
+                raw = (at, length)
+                at += length
+            elif wire == 5:
+                raw = data[at : at + 4]
+                at += 4
+            else:
+                raise CodecError(
+                    f"{self.name}: wire type {wire} at byte {at} is not used by icv.v1"
+                )
+            if at > end:
+                raise CodecError(f"{self.name}: field {number} runs past the end of the message")
+            if field is None:
+                continue
+            if field.kind >= Kind.COLUMN:
+                if wire != 2 or number in found:
+                    return None
+                found[number] = self._read_column(field, data, *raw)
+            else:
+                found[number] = self._read_scalar(field, data, wire, raw)
+        return found
+
+    def _read_column(self, field: Field, data: bytes, at: int, length: int) -> Column:
+        size = field.dtype.itemsize
+        if length % size or at + length > len(data):
+            raise CodecError(
+                f"{self.name}.{field.name}: {length} bytes at {at} do not hold whole elements of {size} bytes"
+            )
+        count = length // size
+        if count > MAX_ROWS:
+            raise CodecError(f"{self.name}.{field.name} has {count} rows; at most {MAX_ROWS}")
+        # An own copy: aligned and writable like any array, so kernels need no second compilation.
+        if field.kind == Kind.ZIGZAG_COLUMN:
+            raw = np.frombuffer(data, np.uint8, count, at)
+            if count and int(raw.max()) > 0x7F:
+                raise CodecError(f"{self.name}.{field.name} leaves -64..63")
+            return ((raw >> 1) ^ -(raw & 1)).view(np.int8)
+        return np.frombuffer(data, field.dtype, count, at).copy()
+
+    def _read_scalar(self, field: Field, data: bytes, wire: int, raw: Any) -> Any:
+        expected = {Kind.DOUBLE: 1, Kind.TEXT: 2}.get(field.kind, 0)
+        if wire != expected:
+            raise CodecError(
+                f"{self.name}.{field.name} has wire type {wire}, expected {expected}; "
+                "the sender uses another schema"
+            )
+        if field.kind == Kind.DOUBLE:
+            return check_finite(self.name, field.name, struct.unpack("<d", raw)[0])
+        if field.kind == Kind.TEXT:
+            at, length = raw
+            try:
+                value = data[at : at + length].decode()
+            except UnicodeDecodeError as error:
+                raise CodecError(f"{self.name}.{field.name} is not UTF-8 text") from error
+            check_text(self.name, field.name, value)
+            return value
+        if field.kind == Kind.BOOL:
+            return raw != 0
+        if field.kind == Kind.NS:
+            check_range(self.name, field.name, raw, 0, MAX_NS)
+        elif field.kind == Kind.UINT32:
+            check_range(self.name, field.name, raw, 0, 2**32 - 1)
+        elif field.kind == Kind.SINT32:
+            check_range(self.name, field.name, raw, 0, 2**32 - 1)
+            return (raw >> 1) ^ -(raw & 1)
+        elif raw not in field.known:
+            raise CodecError(_unknown(self.name, field, raw))
+        return raw
+
+    def _checked(self, found: dict[int, Any]) -> dict[str, Any]:
+        rows = -1
+        out: dict[str, Any] = {}
+        for field in self.fields:
+            value = found.get(field.number)
+            if field.kind < Kind.COLUMN:
+                out[field.name] = _DEFAULTS[field.kind] if value is None else value
+                continue
+            count = 0 if value is None else value.size
+            if rows < 0:
+                rows = count
+            if count != rows:
+                raise CodecError(
+                    f"{self.name}.{field.name} has {count} rows, the columns before it have {rows}"
+                )
+            if value is None:
+                value = np.zeros(0, field.dtype)
+            elif count:
+                self._check_column(field, value)
+            out[field.name] = value
+        return out
+
+
+def _quiet() -> np.errstate:
+    """The finite check squares huge values; that overflow is expected and looked at, not warned about."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
+_ZERO = struct.pack("<d", 0.0)
+_DEFAULTS: dict[Kind, Any] = {
+    Kind.NS: 0,
+    Kind.UINT32: 0,
+    Kind.SINT32: 0,
+    Kind.DOUBLE: 0.0,
+    Kind.BOOL: False,
+    Kind.TEXT: "",
+    Kind.ENUM: 0,
+}
+
+
+def check_range(message: str, field: str, value: Any, low: int, high: int) -> None:
+    """CodecError unless `value` is an integer in low..high."""
+    if not (low <= value <= high) or value != int(value):
+        raise CodecError(f"{message}.{field} = {value}, expected an integer in {low}..{high}")
+
+
+def check_finite(message: str, field: str, value: Any) -> float:
+    """The value as float; CodecError unless it is a finite number."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise CodecError(f"{message}.{field} = {number}, expected a finite number")
+    return number
+
+
+def check_text(message: str, field: str, value: str) -> None:
+    """CodecError unless the text is short enough."""
+    if len(value) > MAX_TEXT:
+        raise CodecError(
+            f"{message}.{field} has {len(value)} characters, expected at most {MAX_TEXT}"
+        )
+
+
+def _unknown(message: str, field: Field, value: int) -> str:
+    return f"{message}.{field.name} = {value}, expected one of {sorted(field.known)}"
+
+
+def _number(field: FieldDescriptor) -> int:
+    return int(field.number)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    byte = data[at]
+    if byte < 0x80:
+        return byte, at + 1
+    value = byte & 0x7F
+    shift = 7
+    for place in range(at + 1, at + 10):
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, place + 1
+        shift += 7
+    raise CodecError(f"a varint longer than 10 bytes at byte {at}")
