@@ -128,7 +128,7 @@ def make_cabin(
     name: str, params: PassengerParams, stations: list[tuple[int, bool]], seed: int
 ) -> Cabin:
     """A cabin serving `stations` [(index into RoadNetwork.stations, is on call)] in order."""
-    stops = []
+    stops: list[_Stop] = []
     cabin = Cabin(name, params, stops, generator(seed, f"riders/{name}"), [0] * len(stations))
     for k, (station, is_on_call) in enumerate(stations):
         stop = _Stop(station, is_on_call, generator(seed, f"waiting/{name}/{k}"), 0)
