@@ -29,7 +29,19 @@ def exit_lanes(net: RoadNetwork, who: UserClass) -> I32:
 def _ends(net: RoadNetwork, who: UserClass, start: I32) -> I32:
     lanes = net.lanes
     fit = _drivable(net, who) & (np.diff(start) == 0) & (lanes.length_m > 15.0)
-    return np.flatnonzero(fit).astype(np.int32)
+    # A turning pocket also begins without a predecessor, but beside a lane that has one.
+    open_end = [lane for lane in np.flatnonzero(fit) if not _is_beside_open(net, int(lane), start)]
+    return np.asarray(open_end, dtype=np.int32)
+
+
+def _is_beside_open(net: RoadNetwork, lane: int, start: I32) -> bool:
+    for beside in (net.lanes.left, net.lanes.right):
+        at = int(beside[lane])
+        while at >= 0:
+            if int(start[at + 1]) > int(start[at]):
+                return True
+            at = int(beside[at])
+    return False
 
 
 def _drivable(net: RoadNetwork, who: UserClass) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
