@@ -71,6 +71,14 @@ def check_scene(table: Mapping[str, Any], where: str) -> SceneSpec:
     return spec
 
 
+def apply_overrides(spec: SceneSpec, overrides: Sequence[str], where: str) -> SceneSpec:
+    """`spec` with `--set` overrides on top, checked again."""
+    table = spec.model_dump(mode="json", exclude_unset=True)
+    for override in overrides:
+        _override(table, override)
+    return check_scene(table, f"{where} with --set {' '.join(overrides)}" if overrides else where)
+
+
 def find_map(spec: SceneSpec, base: Path) -> Path:
     """The scene's road file: beside the scene, else among the library's roads. ConfigError lists where it looked."""
     asked = Path(spec.map.file)

@@ -3,6 +3,6 @@
 from scenarios.criteria.context import RearSection
 from scenarios.criteria.judge import Judge
 from scenarios.criteria.limits import Limit, limit, table
-from scenarios.criteria.models import kinds, parse
+from scenarios.criteria.models import ADAPTER, kinds, parse
 
-__all__ = ["Judge", "Limit", "RearSection", "kinds", "limit", "parse", "table"]
+__all__ = ["ADAPTER", "Judge", "Limit", "RearSection", "kinds", "limit", "parse", "table"]

@@ -1,0 +1,309 @@
+"""The command `icv`: parse, call `compose`, print. Everything heavy is imported inside the command that needs it.
+
+Exit codes: pass 0, fail 1, bad input 2, infrastructure error 3, nothing ran 4; 130 after Ctrl-C. Every error that we raise on
+purpose is one sentence on stderr; anything else is a fault of ours, told in one sentence too, with its traceback under `--debug`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from scenarios.spec import SceneSpec
+
+_PANIC = 3
+_INTERRUPTED = 130
+
+
+class _Guarded(typer.core.TyperGroup):
+    """Turns errors into a sentence and an exit code, in one place for all commands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; typer's own errors pass through."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _say("stopped by Ctrl-C; what was recorded so far stays readable.")
+            raise typer.Exit(_INTERRUPTED) from None
+        except BrokenPipeError:  # `icv scenarios lanes ... | head`
+            sys.stdout = None  # type: ignore[assignment]
+            raise typer.Exit(0) from None
+        except Exception as error:
+            if hasattr(error, "exit_code") and type(error).__module__.startswith("typer"):
+                raise
+            if ctx.find_root().params.get("debug"):
+                raise
+            from protocols.errors import IcvError
+
+            if isinstance(error, IcvError):
+                _say(str(error))
+                raise typer.Exit(error.exit_code) from None
+            what = (str(error).splitlines() or ["no message"])[0][:300]
+            _say(
+                f"{type(error).__name__}: {what}. This is a fault of icv, not of your input; "
+                f"see where with `icv --debug ...`."
+            )
+            raise typer.Exit(_PANIC) from None
+
+
+app = typer.Typer(
+    name="icv",
+    cls=_Guarded,
+    help="Simulate intelligent connected vehicles and V2X: scenes in, verdicts out, the same bytes every time.",
+    epilog="Exit codes: pass 0, fail 1, bad input 2, infrastructure error 3, nothing ran 4.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+map_app = typer.Typer(
+    help="Look at, check or convert an OpenDRIVE road file.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+scenarios_app = typer.Typer(
+    help="Scenes that come along, and the lanes of a map.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(map_app, name="map")
+app.add_typer(scenarios_app, name="scenarios")
+
+Xodr = Annotated[Path, typer.Argument(metavar="FILE.xodr", help="OpenDRIVE file.")]
+
+
+def main() -> None:
+    """Entry point of the command `icv`."""
+    app()
+
+
+def _say(sentence: str) -> None:
+    typer.echo(f"icv: {sentence}", err=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"icv {version('icv')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str | None, typer.Argument(help="Scene file, or the name of a library scene.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the scene's.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override one key of the scene; may be repeated."
+        ),
+    ] = None,
+    map_: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", metavar="FILE.xodr", help="Drive traffic on this map, without a scene."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for log, result and picture. Default: a new one under runs/."),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Another duration than the scene's, in s.")
+    ] = None,
+    no_picture: Annotated[bool, typer.Option("--no-picture", help="Do not draw run.png.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the outcome.")] = False,
+) -> None:
+    """Run one scene: log, verdict, result.json, picture."""
+    from sim.report.console import Progress, print_run, write_failure
+
+    overrides = list(set_ or [])
+    if seed is not None:
+        overrides.append(f"seed={seed}")
+    if duration is not None:
+        overrides.append(f"duration_s={duration}")
+    spec, base = _scene(scenario, map_, overrides)
+    folder = out or _fresh_folder(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    from sim.compose import run_scene
+
+    try:
+        with Progress(f"{spec.name}, seed {spec.seed}", spec.duration_s, quiet) as progress:
+            outcome = run_scene(spec, base, folder, progress=progress)
+    except Exception as error:
+        write_failure(folder, spec, error)
+        if any(folder.glob("*.mcap")):
+            _say(f"the log up to here is in {folder}")
+        raise
+    picture: Path | None = None
+    if outcome.picture is not None and not no_picture:
+        from sim.report.draw import draw_run
+
+        picture = draw_run(outcome.picture, folder / "run.png")
+    print_run(spec, outcome, picture, quiet)
+    raise typer.Exit(outcome.verdict.exit_code)
+
+
+def _scene(scenario: str | None, xodr: Path | None, overrides: list[str]) -> tuple[SceneSpec, Path]:
+    """The scene asked for, and the folder its relative paths start from."""
+    if (scenario is None) == (xodr is None):
+        raise typer.BadParameter(
+            "give either a SCENARIO or --map FILE.xodr. List scenes with `icv scenarios list`."
+        )
+    if xodr is not None:
+        from protocols.errors import RoadError
+        from scenarios.load import apply_overrides
+        from scenarios.sample import map_scene
+
+        if not xodr.is_file():
+            raise RoadError(f"{xodr}: no such road file; expected an OpenDRIVE file (.xodr).")
+        return apply_overrides(map_scene(xodr), overrides, str(xodr)), xodr.resolve().parent
+    from scenarios.load import load_scene
+
+    loaded = load_scene(Path(str(scenario)), overrides)
+    return loaded.spec, loaded.path.resolve().parent
+
+
+def _fresh_folder(spec: SceneSpec) -> Path:
+    """`runs/<scene>-seed<seed>`, numbered where that exists: nothing already recorded is overwritten."""
+    name = f"{spec.name}-seed{spec.seed}"
+    folder, number = Path("runs") / name, 2
+    while folder.exists():
+        folder, number = Path("runs") / f"{name}-{number}", number + 1
+    return folder
+
+
+@app.command()
+def replay(
+    log: Annotated[Path, typer.Argument(metavar="RUN.mcap", help="Log of an earlier run.")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
+) -> None:
+    """Run a log's scene again from its header, and say whether every byte is the same."""
+    from sim.compose import replay_log
+    from sim.report.console import Progress
+
+    with Progress(f"replay of {log.name}", None, quiet) as progress:
+        answer = replay_log(log, progress=progress)
+    typer.echo(f"{'same' if answer.same else 'DIFFERENT'}: {answer.message}")
+    if not quiet:
+        typer.echo(f"  recorded {answer.digest_a}\n  replayed {answer.digest_b}")
+    raise typer.Exit(0 if answer.same else 1)
+
+
+@map_app.command("info")
+def map_info(file: Xodr) -> None:
+    """What is on a map: roads, lanes by type, junctions, signals, stations."""
+    from scenarios.formats.opendrive import read
+    from sim.report.maps import info_lines
+
+    typer.echo("\n".join(info_lines(read(file))))
+
+
+@map_app.command("check")
+def map_check(file: Xodr) -> None:
+    """What the reader had to repair or leave out, and where lanes end in nothing. Exit 1 when there is something."""
+    from scenarios.formats.opendrive import read
+    from sim.report.maps import findings
+
+    found = findings(read(file))
+    for sentence in found:
+        typer.echo(f"- {sentence}")
+    typer.echo(f"{file}: {len(found)} finding{'s' * (len(found) != 1)}")
+    raise typer.Exit(1 if found else 0)
+
+
+@map_app.command("export")
+def map_export(
+    file: Xodr,
+    out: Annotated[Path, typer.Argument(metavar="OUT.xodr", help="Where the copy goes.")],
+) -> None:
+    """Write a copy that CARLA can drive on: bus lanes become driving lanes, every lane has a road mark."""
+    from scenarios.formats.opendrive.export import export
+
+    for sentence in export(file, out):
+        typer.echo(f"- {sentence}")
+    typer.echo(f"wrote {out}")
+
+
+@scenarios_app.command("list")
+def scenarios_list() -> None:
+    """Scenes that come with icv."""
+    from scenarios.load import library, load_scene
+
+    for name, path in library().items():
+        spec = load_scene(path).spec
+        typer.echo(f"{name:<16} {spec.duration_s:>6.0f} s  {spec.title}")
+
+
+@scenarios_app.command("lanes")
+def scenarios_lanes(
+    of: Annotated[str, typer.Argument(metavar="SCENE|FILE.xodr", help="A scene or a road file.")],
+) -> None:
+    """Lanes by key (road/section/lane) with type, length, and who may use them."""
+    from scenarios.formats.opendrive import read
+    from scenarios.load import find_map, load_scene
+    from sim.report.maps import lane_lines
+
+    path = Path(of)
+    if path.suffix != ".xodr":
+        loaded = load_scene(path)
+        path = find_map(loaded.spec, loaded.path.parent)
+    typer.echo("\n".join(lane_lines(read(path))))
+
+
+@app.command()
+def bench(
+    what: Annotated[
+        str, typer.Argument(help="maps, traffic, recording, corridor, startup, memory or all.")
+    ] = "all",
+    runs: Annotated[int, typer.Option(min=1, max=100, help="Repetitions of each figure.")] = 3,
+    out: Annotated[Path, typer.Option(help="Folder for the JSON rows.")] = Path("bench/results"),
+) -> None:
+    """Measure: JSON rows (workload, metric, value, unit, runs, spread), peers beside us where they are installed."""
+    from sim.bench.runner import run_benches
+
+    for line in run_benches(what, runs, out):
+        typer.echo(line)
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine lacks, and how to get it."""
+    from sim.doctor import report
+
+    is_fit, lines = report()
+    typer.echo("\n".join(lines))
+    raise typer.Exit(0 if is_fit else _PANIC)
+
+
+@app.command()
+def schema() -> None:
+    """JSON schema of a scene file, for editors."""
+    import json
+
+    from scenarios.criteria import ADAPTER
+    from scenarios.spec import schema as scene_schema
+
+    whole = scene_schema()
+    items = ADAPTER.json_schema()
+    whole.setdefault("$defs", {}).update(items.pop("$defs", {}))
+    whole["properties"]["criteria"] = items
+    typer.echo(json.dumps(whole, indent=2))
