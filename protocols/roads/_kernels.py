@@ -25,45 +25,28 @@ _WEIGHT = np.array([_W0, _W1, _W2, _W1, _W0])
 
 
 class Geo(NamedTuple):
-    """The arrays of `RoadNetwork` that geometry needs, in the order of `geometry.geo_of`."""
+    """`RoadNetwork` packed for the loops: few wide tables, so that a call passes few arrays and a row is one cache line.
 
-    plan_start: Any
-    plan_s: Any
-    plan_x: Any
-    plan_y: Any
-    plan_yaw: Any
-    plan_length: Any
-    plan_kind: Any
-    plan_param: Any
-    plan_arc: Any
-    elevation_start: Any
-    elevation_s: Any
-    elevation_coef: Any
-    super_start: Any
-    super_s: Any
-    super_coef: Any
-    offset_start: Any
-    offset_s: Any
-    offset_coef: Any
-    section_s0: Any
-    section_s1: Any
-    section_lane_start: Any
-    lane_road: Any
-    lane_section: Any
-    lane_id: Any
-    lane_direction: Any
-    width_start: Any
-    width_s: Any
-    width_coef: Any
+    `geometry.pack` fills it. Cubic tables are (K, 5): s, a, b, c, d.
+    """
+
+    plan: Any  # (G, 17) s, x, y, yaw, cos yaw, sin yaw, length, kind, arc length, 8 parameters
+    road: Any  # (R + 1, 4) int32 starts: plan, elevation, superelevation, lane offset
+    elevation: Any
+    superelevation: Any
+    offset: Any
+    width: Any
+    span: Any  # (S, 2) s0, s1 of the sections
+    lane: Any  # (L + 1, 7) int32 road, section, OpenDRIVE id, direction, width start, section's lanes from, to
 
 
 @njit(cache=True)
-def _record(s_m, lo, hi, s):
-    """Last record in [lo, hi) that begins at or before s; `lo` when all begin later."""
+def _record(table, lo, hi, s):
+    """Last row of [lo, hi) whose first column is at or before s; `lo` when all begin later."""
     a, b = lo, hi
     while b - a > 1:
         m = (a + b) >> 1
-        if s_m[m] <= s:
+        if table[m, 0] <= s:
             a = m
         else:
             b = m
@@ -71,49 +54,48 @@ def _record(s_m, lo, hi, s):
 
 
 @njit(cache=True)
-def _cubic(s_m, coef, lo, hi, s):
+def _cubic(table, lo, hi, s):
     """Value, slope and second derivative at s; zero before the first record and without records."""
-    if lo == hi or s < s_m[lo] - 1e-9:
+    if lo == hi or s < table[lo, 0] - 1e-9:
         return 0.0, 0.0, 0.0
-    k = _record(s_m, lo, hi, s)
-    d = s - s_m[k]
-    c1, c2, c3 = coef[k, 1], coef[k, 2], coef[k, 3]
+    k = _record(table, lo, hi, s)
+    d = s - table[k, 0]
+    c1, c2, c3 = table[k, 2], table[k, 3], table[k, 4]
     return (
-        coef[k, 0] + d * (c1 + d * (c2 + d * c3)),
+        table[k, 1] + d * (c1 + d * (c2 + d * c3)),
         c1 + d * (2.0 * c2 + 3.0 * d * c3),
         2.0 * c2 + 6.0 * d * c3,
     )
 
 
 @njit(cache=True)
-def _poly_speed(param, g, p):
-    u1 = param[g, 1] + p * (2.0 * param[g, 2] + 3.0 * p * param[g, 3])
-    v1 = param[g, 5] + p * (2.0 * param[g, 6] + 3.0 * p * param[g, 7])
+def _poly_speed(plan, g, p):
+    u1 = plan[g, 10] + p * (2.0 * plan[g, 11] + 3.0 * p * plan[g, 12])
+    v1 = plan[g, 14] + p * (2.0 * plan[g, 15] + 3.0 * p * plan[g, 16])
     return math.sqrt(u1 * u1 + v1 * v1)
 
 
 @njit(cache=True)
-def _poly_arc(param, g, p):
+def _poly_arc(plan, g, p):
     """Arc length of u(p), v(p) from 0 to p: four panels of five nodes."""
     total = 0.0
     h = 0.25 * p
     for panel in range(4):
         for n in range(5):
-            total += _WEIGHT[n] * _poly_speed(param, g, h * (panel + _NODE[n]))
+            total += _WEIGHT[n] * _poly_speed(plan, g, h * (panel + _NODE[n]))
     return total * h
 
 
 @njit(cache=True)
-def _ref(geo, g, s):
+def _ref(plan, g, s):
     """x, y, yaw, curvature and its slope on plan record g at road distance s."""
-    ds = s - geo.plan_s[g]
-    yaw0 = geo.plan_yaw[g]
-    kind = geo.plan_kind[g]
-    c, sn = math.cos(yaw0), math.sin(yaw0)
+    ds = s - plan[g, 0]
+    x0, y0, yaw0, c, sn = plan[g, 1], plan[g, 2], plan[g, 3], plan[g, 4], plan[g, 5]
+    kind = plan[g, 7]
     if kind == LINE:
-        return geo.plan_x[g] + ds * c, geo.plan_y[g] + ds * sn, yaw0, 0.0, 0.0
+        return x0 + ds * c, y0 + ds * sn, yaw0, 0.0, 0.0
     if kind == ARC:
-        k = geo.plan_param[g, 0]
+        k = plan[g, 9]
         a = k * ds
         if abs(a) < 1e-6:
             u, v = ds, 0.5 * a * ds
@@ -121,10 +103,10 @@ def _ref(geo, g, s):
             # 1 - cos(a) loses digits for small angles; 2 sin^2(a/2) does not.
             h = math.sin(0.5 * a)
             u, v = math.sin(a) / k, 2.0 * h * h / k
-        return geo.plan_x[g] + u * c - v * sn, geo.plan_y[g] + u * sn + v * c, yaw0 + a, k, 0.0
+        return x0 + u * c - v * sn, y0 + u * sn + v * c, yaw0 + a, k, 0.0
     if kind == SPIRAL:
-        k0 = geo.plan_param[g, 0]
-        dk = (geo.plan_param[g, 1] - k0) / geo.plan_length[g]
+        k0 = plan[g, 9]
+        dk = (plan[g, 10] - k0) / plan[g, 6]
         turn = abs(k0 * ds) + 0.5 * abs(dk) * ds * ds
         panels = 1 + min(int(turn), 4095)
         h = ds / panels
@@ -138,47 +120,41 @@ def _ref(geo, g, s):
         u *= h
         v *= h
         a = ds * (k0 + 0.5 * dk * ds)
-        x, y = geo.plan_x[g] + u * c - v * sn, geo.plan_y[g] + u * sn + v * c
+        x, y = x0 + u * c - v * sn, y0 + u * sn + v * c
         return x, y, yaw0 + a, k0 + dk * ds, dk
     # poly3 is kept as u = p, v = a + b p + ...: the same curve with arc length as its parameter.
-    param = geo.plan_param
-    target = ds * geo.plan_arc[g] / geo.plan_length[g]
+    target = ds * plan[g, 8] / plan[g, 6]
     p = ds
     for _ in range(12):
-        step = (target - _poly_arc(param, g, p)) / max(_poly_speed(param, g, p), 1e-6)
+        step = (target - _poly_arc(plan, g, p)) / max(_poly_speed(plan, g, p), 1e-6)
         p += step
-        if abs(step) < 1e-10:
+        if abs(step) < 1e-5:  # Newton: what is left is the square of this
             break
-    u = param[g, 0] + p * (param[g, 1] + p * (param[g, 2] + p * param[g, 3]))
-    v = param[g, 4] + p * (param[g, 5] + p * (param[g, 6] + p * param[g, 7]))
-    u1 = param[g, 1] + p * (2.0 * param[g, 2] + 3.0 * p * param[g, 3])
-    v1 = param[g, 5] + p * (2.0 * param[g, 6] + 3.0 * p * param[g, 7])
-    u2 = 2.0 * param[g, 2] + 6.0 * p * param[g, 3]
-    v2 = 2.0 * param[g, 6] + 6.0 * p * param[g, 7]
+    u = plan[g, 9] + p * (plan[g, 10] + p * (plan[g, 11] + p * plan[g, 12]))
+    v = plan[g, 13] + p * (plan[g, 14] + p * (plan[g, 15] + p * plan[g, 16]))
+    u1 = plan[g, 10] + p * (2.0 * plan[g, 11] + 3.0 * p * plan[g, 12])
+    v1 = plan[g, 14] + p * (2.0 * plan[g, 15] + 3.0 * p * plan[g, 16])
+    u2 = 2.0 * plan[g, 11] + 6.0 * p * plan[g, 12]
+    v2 = 2.0 * plan[g, 15] + 6.0 * p * plan[g, 16]
     w = u1 * u1 + v1 * v1
     k = (u1 * v2 - v1 * u2) / max(w * math.sqrt(w), 1e-12)
-    x, y = geo.plan_x[g] + u * c - v * sn, geo.plan_y[g] + u * sn + v * c
+    x, y = x0 + u * c - v * sn, y0 + u * sn + v * c
     return x, y, yaw0 + math.atan2(v1, u1), k, 0.0
 
 
 @njit(cache=True)
-def _lane_t(geo, lane, s):
+def _lane_t(road, lane_rows, span, offset, width_rows, lane, s):
     """Centre of `lane` at road s: t, dt/ds, d2t/ds2 and the lane's width."""
-    road = geo.lane_road[lane]
-    t, t1, t2 = _cubic(
-        geo.offset_s, geo.offset_coef, geo.offset_start[road], geo.offset_start[road + 1], s
-    )
-    section = geo.lane_section[lane]
-    ds = s - geo.section_s0[section]
-    side = 1 if geo.lane_id[lane] > 0 else -1
-    first, last = geo.section_lane_start[section], geo.section_lane_start[section + 1]
+    r = lane_rows[lane, 0]
+    t, t1, t2 = _cubic(offset, road[r, 3], road[r + 1, 3], s)
+    ds = s - span[lane_rows[lane, 1], 0]
+    side = 1 if lane_rows[lane, 2] > 0 else -1
+    first, last = lane_rows[lane, 5], lane_rows[lane, 6]
     j = lane
     share = 0.5
     width = 0.0
-    while first <= j < last and geo.lane_id[j] * side > 0:
-        w, w1, w2 = _cubic(
-            geo.width_s, geo.width_coef, geo.width_start[j], geo.width_start[j + 1], ds
-        )
+    while first <= j < last and lane_rows[j, 2] * side > 0:
+        w, w1, w2 = _cubic(width_rows, lane_rows[j, 4], lane_rows[j + 1, 4], ds)
         if w < 0.0:
             w, w1, w2 = 0.0, 0.0, 0.0
         if j == lane:
@@ -192,17 +168,12 @@ def _lane_t(geo, lane, s):
 
 
 @njit(cache=True)
-def _at(geo, road, g, s, t, t1, t2):
+def _at(plan, road, elevation, superelevation, r, g, s, t, t1, t2):
     """World pose of the curve t(s) beside the reference line, facing increasing s, and its speed |dr/ds|."""
-    x, y, yaw, k, dk = _ref(geo, g, s)
-    z = _cubic(
-        geo.elevation_s, geo.elevation_coef,
-        geo.elevation_start[road], geo.elevation_start[road + 1], s,
-    )[0]  # fmt: skip
-    if geo.super_start[road] != geo.super_start[road + 1]:
-        roll = _cubic(
-            geo.super_s, geo.super_coef, geo.super_start[road], geo.super_start[road + 1], s
-        )[0]
+    x, y, yaw, k, dk = _ref(plan, g, s)
+    z = _cubic(elevation, road[r, 1], road[r + 1, 1], s)[0]
+    if road[r, 2] != road[r + 1, 2]:
+        roll = _cubic(superelevation, road[r, 2], road[r + 1, 2], s)[0]
         z += t * math.sin(roll)
         c = math.cos(roll)
         t, t1, t2 = t * c, t1 * c, t2 * c
@@ -227,35 +198,33 @@ def _wrap(a):
 
 
 @njit(cache=True)
-def _next_start(s_m, lo, hi, s, best):
-    """The first record start beyond s, if it comes before `best`."""
+def _next_start(table, lo, hi, origin, s, best):
+    """The first record start beyond s, if it comes before `best`. Starts are measured from `origin`."""
     for k in range(lo, hi):
-        if s_m[k] > s + 1e-6:
-            return min(best, s_m[k])
+        if table[k, 0] + origin > s + 1e-6:
+            return min(best, table[k, 0] + origin)
     return best
 
 
 @njit(cache=True)
 def _steps(geo, lane, g, a, b, max_step, chord):
     """Number of equal pieces of [a, b] that keep spacing and chord error within limits."""
-    road = geo.lane_road[lane]
+    r = geo.lane[lane, 0]
     bend, stretch, t2max, z2max = 0.0, 0.0, 0.0, 0.0
+    kind = geo.plan[g, 7]
     for q in range(3):
         s = a + 0.5 * q * (b - a)
-        if geo.plan_kind[g] == LINE:
+        if kind == LINE:
             k = 0.0
-        elif geo.plan_kind[g] == ARC:
-            k = geo.plan_param[g, 0]
-        elif geo.plan_kind[g] == SPIRAL:
-            k0 = geo.plan_param[g, 0]
-            k = k0 + (geo.plan_param[g, 1] - k0) / geo.plan_length[g] * (s - geo.plan_s[g])
+        elif kind == ARC:
+            k = geo.plan[g, 9]
+        elif kind == SPIRAL:
+            k0 = geo.plan[g, 9]
+            k = k0 + (geo.plan[g, 10] - k0) / geo.plan[g, 6] * (s - geo.plan[g, 0])
         else:
-            k = _ref(geo, g, s)[3]
-        t, _, t2, _ = _lane_t(geo, lane, s)
-        z2 = _cubic(
-            geo.elevation_s, geo.elevation_coef,
-            geo.elevation_start[road], geo.elevation_start[road + 1], s,
-        )[2]  # fmt: skip
+            k = _ref(geo.plan, g, s)[3]
+        t, _, t2, _ = _lane_t(geo.road, geo.lane, geo.span, geo.offset, geo.width, lane, s)
+        z2 = _cubic(geo.elevation, geo.road[r, 1], geo.road[r + 1, 1], s)[2]
         bend = max(bend, abs(k))
         stretch = max(stretch, abs(1.0 - k * t))
         t2max = max(t2max, abs(t2))
@@ -270,11 +239,11 @@ def _steps(geo, lane, g, a, b, max_step, chord):
 def sample_lanes(geo, max_step, chord, max_points):
     """Centre lines of every lane in travel direction: (point_start (L+1,), rows (P, 8), lane length (L,)).
 
-    When more than `max_points` would be needed, the last start is -1 and nothing is filled.
-
-    Columns: s, x, y, z, yaw, curvature, width, road s. Two passes: count, then fill.
+    Columns: s, x, y, z, yaw, curvature, width, road s. Two passes: count, then fill. When more than `max_points` would be
+    needed, the last start is -1 and nothing is filled.
     """
-    lanes = geo.lane_road.size
+    plan, road, lane_rows = geo.plan, geo.road, geo.lane
+    lanes = lane_rows.shape[0] - 1
     start = np.zeros(lanes + 1, np.int32)
     length = np.zeros(lanes)
     rows = np.zeros((0, 8))
@@ -287,59 +256,48 @@ def sample_lanes(geo, max_step, chord, max_points):
             if total > max_points:
                 start[lanes] = -1
                 return start, rows, length
-            rows = np.zeros((start[lanes], 8))
+            rows = np.zeros((total, 8))
         for lane in range(lanes):
-            road = geo.lane_road[lane]
-            section = geo.lane_section[lane]
-            s0, s1 = geo.section_s0[section], geo.section_s1[section]
-            forward = geo.lane_direction[lane] > 0
+            r = lane_rows[lane, 0]
+            section = lane_rows[lane, 1]
+            s0, s1 = geo.span[section, 0], geo.span[section, 1]
+            forward = lane_rows[lane, 3] > 0
             first = start[lane]
             count = 0
             along = 0.0
             a = s0
             while True:
-                b = s1
-                b = _next_start(
-                    geo.plan_s, geo.plan_start[road], geo.plan_start[road + 1], a, b
-                )
-                b = _next_start(
-                    geo.offset_s, geo.offset_start[road], geo.offset_start[road + 1], a, b
-                )
-                b = _next_start(
-                    geo.elevation_s, geo.elevation_start[road], geo.elevation_start[road + 1], a, b
-                )
-                b = _next_start(
-                    geo.super_s, geo.super_start[road], geo.super_start[road + 1], a, b
-                )
-                for j in range(
-                    geo.section_lane_start[section], geo.section_lane_start[section + 1]
-                ):
-                    for k in range(geo.width_start[j], geo.width_start[j + 1]):
-                        if geo.width_s[k] + s0 > a + 1e-6:
-                            b = min(b, geo.width_s[k] + s0)
-                            break
+                b = _next_start(plan, road[r, 0], road[r + 1, 0], 0.0, a, s1)
+                b = _next_start(geo.elevation, road[r, 1], road[r + 1, 1], 0.0, a, b)
+                b = _next_start(geo.superelevation, road[r, 2], road[r + 1, 2], 0.0, a, b)
+                b = _next_start(geo.offset, road[r, 3], road[r + 1, 3], 0.0, a, b)
+                for j in range(lane_rows[lane, 5], lane_rows[lane, 6]):
+                    b = _next_start(geo.width, lane_rows[j, 4], lane_rows[j + 1, 4], s0, a, b)
                 if b > s1 - 1e-6:
                     b = s1
-                g = _record(
-                    geo.plan_s, geo.plan_start[road], geo.plan_start[road + 1], 0.5 * (a + b)
-                )
+                g = _record(plan, road[r, 0], road[r + 1, 0], 0.5 * (a + b))
                 n = _steps(geo, lane, g, a, b, max_step, chord)
                 if fill == 1:
                     h = (b - a) / n
                     speed0 = 1.0
-                    for q in range(n + 1):
-                        s = a + q * h if q < n else b
-                        # just inside the piece, so that a record that begins at b does not apply yet
+                    for half in range(2 * n + 1):
+                        # Ends and middles of the steps; just inside the piece, so that a record that begins at b
+                        # does not apply yet.
+                        s = a + 0.5 * half * h if half < 2 * n else b
                         at = min(s, b - 1e-9) if b > a else s
-                        t, t1, t2, w = _lane_t(geo, lane, at)
-                        x, y, z, yaw, bend, speed = _at(geo, road, g, at, t, t1, t2)
-                        if q > 0:
-                            m = s - 0.5 * h
-                            t, t1, t2, _ = _lane_t(geo, lane, m)
-                            mid = _at(geo, road, g, m, t, t1, t2)[5]
-                            along += h * (speed0 + 4.0 * mid + speed) / 6.0
+                        t, t1, t2, w = _lane_t(
+                            road, lane_rows, geo.span, geo.offset, geo.width, lane, at
+                        )
+                        x, y, z, yaw, bend, speed = _at(
+                            plan, road, geo.elevation, geo.superelevation, r, g, at, t, t1, t2
+                        )
+                        if half % 2 == 1:
+                            along += h * (speed0 + 4.0 * speed) / 6.0
+                            continue
+                        if half > 0:
+                            along += h * speed / 6.0
                         speed0 = speed
-                        if q == 0 and count > 0:
+                        if half == 0 and count > 0:
                             continue  # written as the end of the piece before
                         i = first + count if forward else start[lane + 1] - 1 - count
                         rows[i, 0] = along
@@ -368,45 +326,48 @@ def sample_lanes(geo, max_step, chord, max_points):
 
 
 @njit(cache=True)
-def poly_arcs(kind, length, param):
-    """True arc length of each plan record's curve over its parameter range; `length` for the other kinds."""
-    out = length.copy()
-    for g in range(kind.size):
-        if kind[g] > POLY3:
-            out[g] = _poly_arc(param, g, length[g])
-    return out
+def poly_arcs(plan):
+    """Write the true arc length of each paramPoly3 curve over its parameter range into column 8."""
+    for g in range(plan.shape[0]):
+        if plan[g, 7] > POLY3:
+            plan[g, 8] = _poly_arc(plan, g, plan[g, 6])
 
 
 @njit(cache=True)
-def poses(geo, road, lane, s, t, s_is_lane, point_start, point_s, point_road_s, out):
+def poses(geo, owner, s, t, is_lane, point_start, point_s, point_road_s, out):
     """Fill out (N, 6): x, y, z, yaw, curvature, road s, for road (s, t) or lane (s, d)."""
+    plan, road, lane_rows = geo.plan, geo.road, geo.lane
     for i in range(s.size):
-        r = road[i]
+        r = owner[i]
         at = s[i]
-        if s_is_lane:
-            j = lane[i]
-            r = geo.lane_road[j]
-            k = _record(point_s, point_start[j], point_start[j + 1] - 1, at)
-            span = point_s[k + 1] - point_s[k]
-            u = (at - point_s[k]) / span if span > 0.0 else 0.0
-            section = geo.lane_section[j]
-            at = point_road_s[k] + u * (point_road_s[k + 1] - point_road_s[k])
-            at = min(max(at, geo.section_s0[section]), geo.section_s1[section])
-            c, c1, c2, _ = _lane_t(geo, j, at)
-            side = geo.lane_direction[j]
-            g = _record(geo.plan_s, geo.plan_start[r], geo.plan_start[r + 1], at)
-            x, y, z, yaw, bend, _ = _at(geo, r, g, at, c + side * t[i], c1, c2)
-            if side < 0:
-                yaw += math.pi
-                bend = -bend
-        else:
-            g = _record(geo.plan_s, geo.plan_start[r], geo.plan_start[r + 1], at)
-            x, y, z, yaw, bend, _ = _at(geo, r, g, at, t[i], 0.0, 0.0)
+        c, c1, c2, side = t[i], 0.0, 0.0, 1
+        if is_lane:
+            j = owner[i]
+            r = lane_rows[j, 0]
+            a, b = point_start[j], point_start[j + 1] - 1
+            while b - a > 1:
+                m = (a + b) >> 1
+                if point_s[m] <= at:
+                    a = m
+                else:
+                    b = m
+            span = point_s[a + 1] - point_s[a]
+            u = (at - point_s[a]) / span if span > 0.0 else 0.0
+            section = lane_rows[j, 1]
+            at = point_road_s[a] + u * (point_road_s[a + 1] - point_road_s[a])
+            at = min(max(at, geo.span[section, 0]), geo.span[section, 1])
+            side = lane_rows[j, 3]
+            c, c1, c2, _ = _lane_t(road, lane_rows, geo.span, geo.offset, geo.width, j, at)
+            c += side * t[i]
+        g = _record(plan, road[r, 0], road[r + 1, 0], at)
+        x, y, z, yaw, bend, _ = _at(
+            plan, road, geo.elevation, geo.superelevation, r, g, at, c, c1, c2
+        )
         out[i, 0] = x
         out[i, 1] = y
         out[i, 2] = z
-        out[i, 3] = _wrap(yaw)
-        out[i, 4] = bend
+        out[i, 3] = _wrap(yaw if side > 0 else yaw + math.pi)
+        out[i, 4] = bend * side
         out[i, 5] = at
 
 
@@ -477,6 +438,8 @@ def match(
 
     out_lane (N,) is -1 where nothing lies within `max_distance`. out (N, 7): lane s, d, road s, x, y, z, yaw of the centre.
     """
+    plan, road, lane_rows, span_rows = geo.plan, geo.road, geo.lane, geo.span
+    offset, width, elevation = geo.offset, geo.width, geo.elevation
     last_ring = int(max_distance / cell) + 2
     for q in range(qx.size):
         x, y = qx[q], qy[q]
@@ -523,44 +486,55 @@ def match(
         if hit < 0:
             continue
         lane = seg_lane[hit]
-        road = geo.lane_road[lane]
-        section = geo.lane_section[lane]
-        s0, s1 = geo.section_s0[section], geo.section_s1[section]
-        lo, hi = geo.plan_start[road], geo.plan_start[road + 1]
+        r = lane_rows[lane, 0]
+        section = lane_rows[lane, 1]
+        s0, s1 = span_rows[section, 0], span_rows[section, 1]
+        lo, hi = road[r, 0], road[r + 1, 0]
         s = point_road_s[hit] + hit_u * (point_road_s[hit + 1] - point_road_s[hit])
-        roll, t, rx, ry, yaw, k, dk = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for _ in range(6):
-            g = _record(geo.plan_s, lo, hi, s)
-            rx, ry, yaw, k, dk = _ref(geo, g, s)
-            cy, sy = math.cos(yaw), math.sin(yaw)
+        t, rx, ry, yaw, k, cy, sy = 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0
+        for _ in range(8):
+            g = _record(plan, lo, hi, s)
+            rx, ry, yaw, k, _dk = _ref(plan, g, s)
+            if plan[g, 7] == LINE:
+                cy, sy = plan[g, 4], plan[g, 5]
+            else:
+                cy, sy = math.cos(yaw), math.sin(yaw)
             px, py = x - rx, y - ry
             e, n = px * cy + py * sy, py * cy - px * sy
             # Foot point on the osculating circle: exact for lines and arcs, cubic in the step for the others.
             if abs(k) > 1e-9:
-                move = math.atan2(k * e, 1.0 - k * n) / k
-                t = (1.0 - math.sqrt((k * e) ** 2 + (1.0 - k * n) ** 2)) / k
+                f = 1.0 - k * n
+                move = math.atan2(k * e, f) / k
+                t = (1.0 - math.sqrt(k * k * e * e + f * f)) / k
             else:
                 move, t = e, n
-            moved = min(max(s + move, s0), s1)
-            near = abs(moved - s) <= 1e-7
-            clamped = moved != s + move
-            s = moved
-            if near:
-                if clamped:
+            goal = s + move
+            moved = min(max(goal, s0), s1)
+            if moved != goal:
+                if abs(moved - s) <= 1e-9:  # the lane ends here: straight across its end
                     t = n
+                    break
+                s = moved
+                continue
+            s = goal
+            exact = plan[g, 7] <= ARC or abs(move) < 0.02
+            if abs(move) < 1e-7 or (exact and plan[g, 0] <= s <= plan[g, 0] + plan[g, 6]):
+                if k != 0.0:
+                    yaw += k * move
+                    cy, sy = math.cos(yaw), math.sin(yaw)
+                rx, ry = x + t * sy, y - t * cy
                 break
-        tc, t1, t2, _ = _lane_t(geo, lane, s)
-        if geo.super_start[road] != geo.super_start[road + 1]:
-            roll = _cubic(
-                geo.super_s, geo.super_coef, geo.super_start[road], geo.super_start[road + 1], s
-            )[0]
-        z = _cubic(
-            geo.elevation_s, geo.elevation_coef,
-            geo.elevation_start[road], geo.elevation_start[road + 1], s,
-        )[0]  # fmt: skip
-        z += tc * math.sin(roll)
-        flat = math.cos(roll)
-        side = geo.lane_direction[lane]
+        tc, t1, _t2, _w = _lane_t(road, lane_rows, span_rows, offset, width, lane, s)
+        z = _cubic(elevation, road[r, 1], road[r + 1, 1], s)[0]
+        off = tc
+        if road[r, 2] != road[r + 1, 2]:
+            roll = _cubic(geo.superelevation, road[r, 2], road[r + 1, 2], s)[0]
+            flat = math.cos(roll)
+            z += tc * math.sin(roll)
+            t /= flat
+            t1 *= flat
+            off *= flat
+        side = lane_rows[lane, 3]
         first, last = point_start[lane], point_start[lane + 1] - 1
         i = hit
         while i > first and (s - point_road_s[i]) * side < 0.0:
@@ -571,11 +545,11 @@ def match(
         u = (s - point_road_s[i]) / span if span != 0.0 else 0.0
         out_lane[q] = lane
         out[q, 0] = point_s[i] + u * (point_s[i + 1] - point_s[i])
-        out[q, 1] = (t / flat - tc) * side
+        out[q, 1] = (t - tc) * side
         out[q, 2] = s
-        off = tc * flat
-        out[q, 3] = rx - off * math.sin(yaw)
-        out[q, 4] = ry + off * math.cos(yaw)
+        out[q, 3] = rx - off * sy
+        out[q, 4] = ry + off * cy
         out[q, 5] = z
-        head = yaw + math.atan2(t1 * flat, max(1.0 - k * off, 1e-3))
-        out[q, 6] = _wrap(head if side > 0 else head + math.pi)
+        if t1 != 0.0:
+            yaw += math.atan2(t1, max(1.0 - k * off, 1e-3))
+        out[q, 6] = _wrap(yaw if side > 0 else yaw + math.pi)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from protocols.errors import RoadError
 from protocols.roads import _kernels
-from protocols.roads.network import F64, I32, RoadNetwork
+from protocols.roads.network import F64, I32, Cubics, Plans, RoadNetwork, Roads, Sections
 
 MAX_SPACING_M = 5.0
 """Largest distance between two sampled points of a lane."""
@@ -36,39 +36,61 @@ class Poses:
     road_s_m: F64
 
 
-def geo_of(net: RoadNetwork) -> _kernels.Geo:
-    """The arrays that the kernels read; no copy."""
-    roads, plans, lanes = net.roads, net.plans, net.lanes
+def pack(
+    roads: Roads,
+    plans: Plans,
+    cubics: tuple[Cubics, Cubics, Cubics],
+    sections: Sections,
+    lane_columns: tuple[I32, I32, npt.NDArray[np.int16], npt.NDArray[np.int8]],
+    width: tuple[I32, Cubics],
+) -> _kernels.Geo:
+    """Kernel tables from elevation, superelevation and lane offset (`cubics`), lane columns (road, section, id, direction)
+    and (start, records) of the widths."""
+    plan = np.empty((plans.s_m.size, 17))
+    columns = (plans.s_m, plans.x_m, plans.y_m, plans.yaw_rad, np.cos(plans.yaw_rad),
+               np.sin(plans.yaw_rad), plans.length_m, plans.kind, plans.arc_m)  # fmt: skip
+    for i, column in enumerate(columns):
+        plan[:, i] = column
+    plan[:, 9:] = plans.param
+    starts = (roads.plan_start, roads.elevation_start, roads.superelevation_start,
+              roads.lane_offset_start)  # fmt: skip
+    section = lane_columns[1]
+    lane = np.zeros((section.size + 1, 7), np.int32)
+    for i, lane_column in enumerate(lane_columns):
+        lane[:-1, i] = lane_column
+    lane[:, 4] = width[0]
+    lane[:-1, 5] = sections.lane_start[section]
+    lane[:-1, 6] = sections.lane_start[section + 1]
     return _kernels.Geo(
-        roads.plan_start,
-        plans.s_m,
-        plans.x_m,
-        plans.y_m,
-        plans.yaw_rad,
-        plans.length_m,
-        plans.kind,
-        plans.param,
-        plans.arc_m,
-        roads.elevation_start,
-        net.elevation.s_m,
-        net.elevation.coef,
-        roads.superelevation_start,
-        net.superelevation.s_m,
-        net.superelevation.coef,
-        roads.lane_offset_start,
-        net.lane_offset.s_m,
-        net.lane_offset.coef,
-        net.sections.s0_m,
-        net.sections.s1_m,
-        net.sections.lane_start,
-        lanes.road,
-        lanes.section,
-        lanes.odr_id,
-        lanes.direction,
-        lanes.width_start,
-        net.width.s_m,
-        net.width.coef,
+        plan,
+        np.ascontiguousarray(np.stack(starts, axis=1)),
+        *(np.column_stack((c.s_m, c.coef)) for c in (*cubics, width[1])),
+        np.column_stack((sections.s0_m, sections.s1_m)),
+        lane,
     )
+
+
+_PACKED: list[tuple[RoadNetwork, _kernels.Geo]] = []
+_KEPT = 4  # networks whose tables are kept; networks are immutable, so a kept table cannot be stale
+
+
+def geo_of(net: RoadNetwork) -> _kernels.Geo:
+    """The kernel tables of `net`, packed at first use."""
+    for known, geo in _PACKED:
+        if known is net:
+            return geo
+    lanes = net.lanes
+    geo = pack(
+        net.roads,
+        net.plans,
+        (net.elevation, net.superelevation, net.lane_offset),
+        net.sections,
+        (lanes.road, lanes.section, lanes.odr_id, lanes.direction),
+        (lanes.width_start, net.width),
+    )
+    _PACKED.insert(0, (net, geo))
+    del _PACKED[_KEPT:]
+    return geo
 
 
 def road_pose(net: RoadNetwork, road: npt.ArrayLike, s_m: npt.ArrayLike, t_m: npt.ArrayLike) -> Poses:
@@ -102,7 +124,7 @@ def _poses(
     out = np.empty((index.size, 6))
     points = net.points
     _kernels.poses(
-        geo_of(net), index, index, np.ascontiguousarray(s.reshape(-1)),
+        geo_of(net), index, np.ascontiguousarray(s.reshape(-1)),
         np.ascontiguousarray(t.reshape(-1)), is_lane,
         net.lanes.point_start, points.s_m, points.road_s_m, out,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from protocols.roads import _kernels
 from protocols.roads.geometry import geo_of
 from protocols.roads.network import F64, I32, Bool, LaneType, RoadNetwork, UserClass
 
-CELL_M = 4.0
+CELL_M = 3.0
 REACH_M = 2.5  # a point inside a lane up to 5 m wide needs no second cell
 YAW_WEIGHT_M = 2.0
 MAX_CELLS = 4_000_000  # 16 MB of cell starts; beyond it the cells grow

@@ -161,7 +161,7 @@ class Plans:
     yaw_rad: F64
     length_m: F64
     kind: U8  # PlanKind
-    # LINE: unused. ARC: [curvature]. SPIRAL: [curvStart, curvEnd]. POLY3: [a,b,c,d].
+    # LINE: unused. ARC: [curvature]. SPIRAL: [curvStart, curvEnd]. POLY3: [0,1,0,0,a,b,c,d]: u = p beside v(p).
     # PARAM_POLY3: [aU,bU,cU,dU,aV,bV,cV,dV] already scaled so that p runs 0..length_m (arcLength).
     param: F64  # (G, 8)
     arc_m: F64  # true arc length of the curve over its parameter range; differs from length_m for PARAM_POLY3 only

@@ -11,7 +11,7 @@ import numpy as np
 from protocols.errors import RoadError
 from protocols.roads import _kernels
 from protocols.roads.conflicts import find_conflicts
-from protocols.roads.geometry import CHORD_ERROR_M, MAX_SPACING_M
+from protocols.roads.geometry import CHORD_ERROR_M, MAX_SPACING_M, pack
 from protocols.roads.network import (
     F64,
     I32,
@@ -53,16 +53,19 @@ def build(tables: Tables, name: str, digest: str) -> RoadNetwork:
     sections = Sections(sections.road, sections.s0_m, sections.s1_m, lane_start)
     roads = _with_sections(roads, section_start)
     width_start, width_s, width_coef = lane_rows.widths(tables, lanes)
-    _check_finite(tables, width_coef, lanes.road[np.repeat(np.arange(lanes.road.size), np.diff(width_start))], "lane width")
-    points, point_start, length = _sample(
+    _check_finite(
+        tables,
+        width_coef,
+        lanes.road[np.repeat(np.arange(lanes.road.size), np.diff(width_start))],
+        "lane width",
+    )
+    points, point_start, length, geo = _sample(
         tables, roads, plans, cubics, sections, lanes, (width_start, width_s, width_coef)
     )
     marks = lane_rows.road_marks(tables, lanes, sections.s0_m, sections.s1_m)
     side = lane_rows.neighbours(lanes, marks, roads.is_left_hand)
     ends = lane_rows.road_ends(tables, road_index, junction_index)
-    source, target = lane_rows.links(
-        tables, lanes, ends, section_start, sections.road, road_index
-    )
+    source, target = lane_rows.links(tables, lanes, ends, section_start, sections.road, road_index)
     count = lanes.road.size
     next_start, next_ = csr(source, target, count)
     prev_start, prev = csr(target, source, count)
@@ -92,7 +95,7 @@ def build(tables: Tables, name: str, digest: str) -> RoadNetwork:
         limits.start,
     )
     width = Cubics(width_s, width_coef)
-    layout = Layout(roads, plans, cubics, sections, out, points, width)
+    layout = Layout(roads, sections, out, points, geo)
     heads = read_signals(tables, layout)
     junctions = _junctions(tables, out, heads)
     sign_kind = np.zeros(count, np.uint8)
@@ -216,7 +219,6 @@ def _roads(
     owner = data[:, 0].astype(np.int32)
     length_m = np.maximum(data[:, 5], 1e-9)
     kind = data[:, 6].astype(np.uint8)
-    param = np.ascontiguousarray(data[:, 7:15])
     plans = Plans(
         owner,
         np.ascontiguousarray(data[:, 1]),
@@ -225,8 +227,8 @@ def _roads(
         np.ascontiguousarray(data[:, 4]),
         length_m,
         kind,
-        param,
-        _kernels.poly_arcs(kind, length_m, param) if kind.size and kind.max() > 3 else length_m,
+        np.ascontiguousarray(data[:, 7:15]),
+        _arcs(data, length_m),
     )
     elevation_start, elevation = _owned(tables, tables.elevation, "elevation")
     super_start, superelevation = _owned(tables, tables.superelevation, "superelevation")
@@ -256,6 +258,17 @@ def _roads(
         offset_start,
     )
     return roads, plans, (elevation, superelevation, lane_offset)
+
+
+def _arcs(data: F64, length_m: F64) -> F64:
+    """(G,) true arc lengths; only paramPoly3 curves can differ from the length that the file states."""
+    plan = np.zeros((length_m.size, 17))
+    plan[:, 6] = plan[:, 8] = length_m
+    plan[:, 7] = data[:, 6]
+    plan[:, 9:] = data[:, 7:15]
+    if (plan[:, 7] == PlanKind.PARAM_POLY3).any():
+        _kernels.poly_arcs(plan)
+    return np.ascontiguousarray(plan[:, 8])
 
 
 def _with_sections(roads: Roads, section_start: I32) -> Roads:
@@ -301,17 +314,15 @@ def _sample(
     sections: Sections,
     lanes: LaneRows,
     width: tuple[I32, F64, F64],
-) -> tuple[Points, I32, F64]:
-    elevation, superelevation, offset = cubics
-    geo = _kernels.Geo(
-        roads.plan_start, plans.s_m, plans.x_m, plans.y_m, plans.yaw_rad, plans.length_m, plans.kind,
-        plans.param, plans.arc_m,
-        roads.elevation_start, elevation.s_m, elevation.coef,
-        roads.superelevation_start, superelevation.s_m, superelevation.coef,
-        roads.lane_offset_start, offset.s_m, offset.coef,
-        sections.s0_m, sections.s1_m, sections.lane_start,
-        lanes.road, lanes.section, lanes.odr_id, lanes.direction, *width,
-    )  # fmt: skip
+) -> tuple[Points, I32, F64, _kernels.Geo]:
+    geo = pack(
+        roads,
+        plans,
+        cubics,
+        sections,
+        (lanes.road, lanes.section, lanes.odr_id, lanes.direction),
+        (width[0], Cubics(width[1], width[2])),
+    )
     start, rows, length = _kernels.sample_lanes(geo, MAX_SPACING_M, CHORD_ERROR_M, MAX_POINTS)
     if start[-1] < 0:
         raise RoadError(
@@ -319,7 +330,7 @@ def _sample(
             f"Expected a map below about 20,000 lane kilometres; look for absurd curvatures or lengths."
         )
     s, x, y, z, yaw, bend, wide, road_s = np.ascontiguousarray(rows.T)
-    return Points(s, x, y, z, yaw, bend, wide, road_s), start, length
+    return Points(s, x, y, z, yaw, bend, wide, road_s), start, length, geo
 
 
 def _junctions(tables: Tables, lanes: Lanes, heads: Heads) -> Junctions:

@@ -251,7 +251,9 @@ def links(
     other_road = np.where(inner, road, ends.road[road, side])
     contact = np.where(inner, 1 - side, ends.contact[road, side])
     other = np.where(
-        inner, section + 2 * side - 1, np.where(contact == _END, last[other_road], first[other_road])
+        inner,
+        section + 2 * side - 1,
+        np.where(contact == _END, last[other_road], first[other_road]),
     )
     found = find_lanes(lanes, other, target)
     ok = (other_road >= 0) & (found >= 0)

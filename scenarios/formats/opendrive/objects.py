@@ -78,9 +78,7 @@ def read_objects(tables: Tables, layout: Layout, groups: SignalGroups) -> Places
     return Places(objects, stations, crossings)
 
 
-def _outline(
-    layout: Layout, item: Item, pose: F64, yaw: float, length: float, width: float
-) -> F64:
+def _outline(layout: Layout, item: Item, pose: F64, yaw: float, length: float, width: float) -> F64:
     """World polygon (N, 2) of the first outline, or of the box of length and width; empty when there is neither."""
     if item.outlines and item.outlines[0]:
         corners = item.outlines[0]
@@ -281,9 +279,7 @@ def _lanes_crossed(
         px = np.interp(s, points.s_m[rows], points.x_m[rows]) - x0
         py = np.interp(s, points.s_m[rows], points.y_m[rows]) - y0
         along, beside = px * ux + py * uy, py * ux - px * uy
-        inside = np.flatnonzero(
-            (along >= 0) & (along <= length) & (np.abs(beside) <= width / 2)
-        )
+        inside = np.flatnonzero((along >= 0) & (along <= length) & (np.abs(beside) <= width / 2))
         if inside.size:
             out.append((int(lane), float(s[inside[0]]), float(s[inside[-1]])))
     return out

@@ -41,7 +41,9 @@ class Item:
     attributes: Attributes
     validity: list[tuple[int, int]] = field(default_factory=list)
     user: Attributes = field(default_factory=dict)
-    outlines: list[list[tuple[bool, Row]]] = field(default_factory=list)  # (is road coordinate, row)
+    outlines: list[list[tuple[bool, Row]]] = field(
+        default_factory=list
+    )  # (is road coordinate, row)
     references: list[Attributes] = field(default_factory=list)
     has_repeat: bool = False
 
@@ -94,7 +96,9 @@ class Tables:
     lane_link: list[tuple[int, int, int]] = field(default_factory=list)  # lane, is successor, id
     width: list[Row] = field(default_factory=list)  # lane, sOffset, a, b, c, d
     border: list[Row] = field(default_factory=list)
-    mark: list[Row] = field(default_factory=list)  # lane or -1, section, sOffset, kind, width, change
+    mark: list[Row] = field(
+        default_factory=list
+    )  # lane or -1, section, sOffset, kind, width, change
     mark_colour: list[str] = field(default_factory=list)
     lane_speed: list[Row] = field(default_factory=list)  # lane, sOffset, m/s
     access: list[tuple[int, float, str, tuple[str, ...]]] = field(default_factory=list)

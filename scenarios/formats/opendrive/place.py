@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.roads import _kernels
-from protocols.roads.network import F64, Cubics, Lanes, Plans, Points, Roads, Sections, UserClass
+from protocols.roads.network import F64, Lanes, Points, Roads, Sections, UserClass
 from scenarios.formats.opendrive.parse import Attributes
 
 VEHICLES = int(
@@ -26,32 +26,17 @@ class Layout:
     """What signals and objects need of the network that is being built."""
 
     roads: Roads
-    plans: Plans
-    cubics: tuple[Cubics, Cubics, Cubics]
     sections: Sections
     lanes: Lanes
     points: Points
-    width: Cubics
-
-    def geo(self) -> _kernels.Geo:
-        """Arrays for the kernels."""
-        r, p, n = self.roads, self.plans, self.lanes
-        elevation, superelevation, offset = self.cubics
-        return _kernels.Geo(
-            r.plan_start, p.s_m, p.x_m, p.y_m, p.yaw_rad, p.length_m, p.kind, p.param, p.arc_m,
-            r.elevation_start, elevation.s_m, elevation.coef,
-            r.superelevation_start, superelevation.s_m, superelevation.coef,
-            r.lane_offset_start, offset.s_m, offset.coef,
-            self.sections.s0_m, self.sections.s1_m, self.sections.lane_start,
-            n.road, n.section, n.odr_id, n.direction, n.width_start, self.width.s_m, self.width.coef,
-        )  # fmt: skip
+    geo: _kernels.Geo
 
     def poses(self, road: npt.ArrayLike, s_m: npt.ArrayLike, t_m: npt.ArrayLike) -> F64:
         """(N, 6) x, y, z, yaw, curvature, s of road positions."""
         index = np.atleast_1d(np.asarray(road, np.int32))
         out = np.empty((index.size, 6))
         _kernels.poses(
-            self.geo(), index, index, np.atleast_1d(np.asarray(s_m, np.float64)),
+            self.geo, index, np.atleast_1d(np.asarray(s_m, np.float64)),
             np.atleast_1d(np.asarray(t_m, np.float64)), False, self.lanes.point_start,
             self.points.s_m, self.points.road_s_m, out,
         )  # fmt: skip
@@ -76,7 +61,8 @@ class Layout:
 
     def centre_t(self, lane: int, road_s_m: float) -> float:
         """Road t of the lane's centre."""
-        return float(_kernels._lane_t(self.geo(), lane, road_s_m)[0])
+        g = self.geo
+        return float(_kernels._lane_t(g.road, g.lane, g.span, g.offset, g.width, lane, road_s_m)[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,9 @@ def _values(tables: Tables, items: list[Item], meaning: list[str]) -> tuple[np.n
         if meaning[i] == "speed_limit":
             unit = item.attributes.get("unit", "m/s")
             if unit not in UNITS:
-                tables.note(f"signal value unit '{unit}' is not a speed unit; the value was left out")
+                tables.note(
+                    f"signal value unit '{unit}' is not a speed unit; the value was left out"
+                )
                 continue
             amount *= UNITS[unit]
         value[i], has[i] = amount, True
