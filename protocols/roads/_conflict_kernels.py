@@ -154,8 +154,11 @@ def overlaps(
                 if n == pair.shape[0]:
                     wider_pair = np.empty((2 * n, 2), np.int32)
                     wider_span = np.empty((2 * n, 4))
-                    wider_pair[:n] = pair
-                    wider_span[:n] = span
+                    # Row by row: a slice assignment would compile its own error text, 2 s of it.
+                    for k in range(n):
+                        wider_pair[k, 0], wider_pair[k, 1] = pair[k, 0], pair[k, 1]
+                        for c in range(4):
+                            wider_span[k, c] = span[k, c]
                     pair, span = wider_pair, wider_span
                 pair[n, 0], pair[n, 1] = a, b
                 span[n, 0], span[n, 1], span[n, 2], span[n, 3] = a_in, a_out, b_in, b_out

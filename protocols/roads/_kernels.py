@@ -40,7 +40,7 @@ class Geo(NamedTuple):
     lane: Any  # (L + 1, 7) int32 road, section, OpenDRIVE id, direction, width start, section's lanes from, to
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _record(table, lo, hi, s):
     """Last row of [lo, hi) whose first column is at or before s; `lo` when all begin later."""
     a, b = lo, hi
@@ -53,7 +53,7 @@ def _record(table, lo, hi, s):
     return a
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _cubic(table, lo, hi, s):
     """Value, slope and second derivative at s; zero before the first record and without records."""
     if lo == hi or s < table[lo, 0] - 1e-9:
@@ -68,14 +68,14 @@ def _cubic(table, lo, hi, s):
     )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _poly_speed(plan, g, p):
     u1 = plan[g, 10] + p * (2.0 * plan[g, 11] + 3.0 * p * plan[g, 12])
     v1 = plan[g, 14] + p * (2.0 * plan[g, 15] + 3.0 * p * plan[g, 16])
     return math.sqrt(u1 * u1 + v1 * v1)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _poly_arc(plan, g, p):
     """Arc length of u(p), v(p) from 0 to p: four panels of five nodes."""
     total = 0.0
@@ -86,7 +86,7 @@ def _poly_arc(plan, g, p):
     return total * h
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _ref(plan, g, s):
     """x, y, yaw, curvature and its slope on plan record g at road distance s."""
     ds = s - plan[g, 0]
@@ -142,7 +142,7 @@ def _ref(plan, g, s):
     return x, y, yaw0 + math.atan2(v1, u1), k, 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _lane_t(road, lane_rows, span, offset, width_rows, lane, s):
     """Centre of `lane` at road s: t, dt/ds, d2t/ds2 and the lane's width."""
     r = lane_rows[lane, 0]
@@ -167,7 +167,7 @@ def _lane_t(road, lane_rows, span, offset, width_rows, lane, s):
     return t, t1, t2, width
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _at(plan, road, elevation, superelevation, r, g, s, t, t1, t2):
     """World pose of the curve t(s) beside the reference line, facing increasing s, and its speed |dr/ds|."""
     x, y, yaw, k, dk = _ref(plan, g, s)
@@ -188,7 +188,7 @@ def _at(plan, road, elevation, superelevation, r, g, s, t, t1, t2):
     return x, y, z, yaw + math.atan2(t1, a), bend, speed
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _wrap(a):
     """Angle in (-pi, pi]."""
     if -math.pi < a <= math.pi:
@@ -197,7 +197,7 @@ def _wrap(a):
     return math.pi if a <= -math.pi else a
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _next_start(table, lo, hi, origin, s, best):
     """The first record start beyond s, if it comes before `best`. Starts are measured from `origin`."""
     for k in range(lo, hi):
@@ -206,7 +206,7 @@ def _next_start(table, lo, hi, origin, s, best):
     return best
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _steps(geo, lane, g, a, b, max_step, chord):
     """Number of equal pieces of [a, b] that keep spacing and chord error within limits."""
     r = geo.lane[lane, 0]
@@ -235,7 +235,7 @@ def _steps(geo, lane, g, a, b, max_step, chord):
     return max(1, min(int(math.ceil(n)), 100000))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sample_lanes(geo, max_step, chord, max_points):
     """Centre lines of every lane in travel direction: (point_start (L+1,), rows (P, 8), lane length (L,)).
 
@@ -325,7 +325,7 @@ def sample_lanes(geo, max_step, chord, max_points):
     return start, rows, length
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def poly_arcs(plan):
     """Write the true arc length of each paramPoly3 curve over its parameter range into column 8."""
     for g in range(plan.shape[0]):
@@ -333,7 +333,7 @@ def poly_arcs(plan):
             plan[g, 8] = _poly_arc(plan, g, plan[g, 6])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def poses(geo, owner, s, t, is_lane, point_start, point_s, point_road_s, out):
     """Fill out (N, 6): x, y, z, yaw, curvature, road s, for road (s, t) or lane (s, d)."""
     plan, road, lane_rows = geo.plan, geo.road, geo.lane
@@ -342,7 +342,7 @@ def poses(geo, owner, s, t, is_lane, point_start, point_s, point_road_s, out):
         at = s[i]
         c, c1, c2, side = t[i], 0.0, 0.0, 1
         if is_lane:
-            j = owner[i]
+            j = np.int64(owner[i])
             r = lane_rows[j, 0]
             a, b = point_start[j], point_start[j + 1] - 1
             while b - a > 1:
@@ -371,7 +371,7 @@ def poses(geo, owner, s, t, is_lane, point_start, point_s, point_road_s, out):
         out[i, 5] = at
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def build_grid(point_start, x, y, z, yaw, x0, y0, nx, ny, cell, reach):
     """Segments (P, 8), their lanes (P,), and the cells' CSR: every segment within `reach` of a cell is listed there.
 
@@ -427,7 +427,7 @@ def build_grid(point_start, x, y, z, yaw, x0, y0, nx, ny, cell, reach):
     return seg, seg_lane, start, entry
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def match(
     geo, seg, seg_lane, cell_start, entry, x0, y0, nx, ny, cell, reach,
     point_start, point_s, point_road_s, allowed,
