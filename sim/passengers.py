@@ -50,6 +50,7 @@ class Cabin:
     riders: list[int] = field(default_factory=list)  # per stop: riders who get off there
     next_stop: int = 0  # first stop not yet left
     is_open: bool = False
+    at: int = -1  # stop served while the doors are open
     opened_ns: int = 0
     busy_until_ns: int = 0
     num_boarded: int = 0
@@ -94,17 +95,18 @@ class Cabin:
             if self.is_open:
                 self.is_open = False
             return
-        at = next((k for k, s in enumerate(self.stops) if s.station == station), -1)
         if not self.is_open:
+            later = range(self.next_stop, len(self.stops))  # a line may serve a station twice
+            self.at = next((k for k in later if self.stops[k].station == station), -1)
             self.is_open = True
             self.opened_ns = t_ns
             self.busy_until_ns = t_ns + round(self.params.door_dead_time_s * NS_PER_S)
-            if at >= 0:
-                self.busy_until_ns = self._exchange(at, self.busy_until_ns)
-                self.next_stop = max(self.next_stop, at + 1)
-        elif at >= 0 and t_ns >= self.busy_until_ns and self.stops[at].waiting > 0:
+            if self.at >= 0:
+                self.busy_until_ns = self._exchange(self.at, self.busy_until_ns)
+                self.next_stop = self.at + 1
+        elif self.at >= 0 and t_ns >= self.busy_until_ns and self.stops[self.at].waiting > 0:
             # Somebody came running while the doors were still open.
-            self.busy_until_ns = self._exchange(at, t_ns)
+            self.busy_until_ns = self._exchange(self.at, t_ns)
 
     def reading(self, t_ns: int, doors: int) -> CabinReading:
         """What the door and passenger counters say."""

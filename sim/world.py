@@ -1,0 +1,169 @@
+"""The headless world: everything that moves, the lights, and one tick of physics.
+
+State is `ActorStates` + `ActorStatics`; background traffic and walkers belong to `sim.traffic`, automated vehicles move by their
+commands through `vehicle.dynamics`. `step` advances from tick k to k+1. Events that anybody can cause (collisions, red lights run by
+background vehicles) are collected here; what concerns one automated vehicle is `sim.referee`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from protocols.judging import Event, EventKind
+from protocols.messages import Light, SignalCommand, VehicleCommand
+from protocols.roads.matching import RoadIndex, match
+from protocols.roads.network import F64, I32, U8, Bool, RoadNetwork
+from protocols.simtime import NS_PER_S
+from sim.collision import Collisions
+from sim.referee import Referee
+from sim.passengers import Cabin
+from sim.rows import Rows
+from sim.route_line import RouteLine
+from sim.state import ActorStates, ActorStatics, Control
+from sim.traffic import Traffic
+from vehicle.dynamics import BodyParams, VehicleParams, step_bodies
+
+COLLISION_TICK_NS = 50_000_000  # a car at 60 km/h moves 0.8 m between two looks
+DECIDE_NS = 100_000_000
+ON_LANE_M = 4.0  # farther from every lane it may be matched to, a body is off the road
+
+
+@dataclass(slots=True)
+class UnitVehicle:
+    """One automated vehicle in the world."""
+
+    name: str
+    unit: str  # the participant that drives it
+    row: int
+    actor: int
+    params: VehicleParams
+    line: RouteLine
+    referee: Referee
+    cabin: Cabin | None
+    route_lanes: Bool  # (L,) lanes of its way, preferred where lanes overlap
+    command: VehicleCommand | None = None
+
+
+@dataclass(slots=True)
+class HeadlessWorld:
+    """Owner of the truth. Built by `sim.compose`; (H,) arrays are per signal group."""
+
+    net: RoadNetwork
+    index: RoadIndex
+    rows: Rows
+    states: ActorStates
+    statics: ActorStatics
+    traffic: Traffic
+    vehicles: tuple[UnitVehicle, ...]
+    tick_ns: int
+    light: U8
+    red_since_ns: F64
+    events: list[Event] = field(default_factory=list)
+    _collisions: Collisions = field(default_factory=Collisions)
+    _touching: set[tuple[int, int]] = field(default_factory=set)
+    _body: BodyParams = field(init=False)
+    _body_rows: I32 = field(init=False)
+    _accel: F64 = field(init=False)
+    _steer: F64 = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._body = BodyParams.of([v.params for v in self.vehicles])
+        self._body_rows = np.asarray([v.row for v in self.vehicles], dtype=np.int32)
+        self._accel = np.zeros(len(self.vehicles))
+        self._steer = np.zeros(len(self.vehicles))
+        self.locate()
+
+    def locate(self) -> None:
+        """Find lane, travel distance and offset of every automated vehicle's front bumper."""
+        states = self.states
+        for vehicle in self.vehicles:
+            row, ahead = vehicle.row, vehicle.params.front_x_m
+            yaw = states.yaw_rad[row]
+            x = np.array([states.x_m[row] + ahead * np.cos(yaw)])
+            y = np.array([states.y_m[row] + ahead * np.sin(yaw)])
+            heading = np.array([yaw])
+            z = np.array([states.z_m[row]])
+            found = match(
+                self.index, x, y, heading, z,
+                allowed=vehicle.route_lanes, max_distance_m=ON_LANE_M,
+            )  # fmt: skip
+            if not found.valid[0] or abs(float(found.d_m[0])) > 0.5 * ON_LANE_M:
+                anywhere = match(self.index, x, y, heading, z, max_distance_m=ON_LANE_M)
+                if anywhere.valid[0]:
+                    found = anywhere
+            states.lane[row] = found.lane[0] if found.valid[0] else -1
+            if found.valid[0]:
+                states.s_m[row] = found.s_m[0]
+                states.d_m[row] = found.d_m[0]
+                states.z_m[row] = found.z_m[0]
+
+    def apply_signals(self, t_ns: int, commands: Iterable[SignalCommand]) -> None:
+        """Show what the controllers say, from now on."""
+        for command in commands:
+            was = self.light[command.group]
+            self.light[command.group] = command.light
+            turned = command.group[(command.light == Light.RED) & (was != Light.RED)]
+            self.red_since_ns[turned] = t_ns
+
+    def step(
+        self, t_ns: int, commands: Mapping[str, VehicleCommand], signals: Sequence[SignalCommand]
+    ) -> None:
+        """One tick from `t_ns`: lights, automated vehicles, traffic, walkers, people at doors, contacts."""
+        self.apply_signals(t_ns, signals)
+        dt_s = self.tick_ns / NS_PER_S
+        states = self.states
+        for k, vehicle in enumerate(self.vehicles):
+            command = commands.get(vehicle.unit, vehicle.command)
+            vehicle.command = command
+            if command is None:
+                continue
+            self._accel[k] = command.accel_mps2
+            self._steer[k] = command.steer_rad
+            states.doors[vehicle.row] = command.open_doors
+            states.flags[vehicle.row] = command.flags
+        if self.vehicles:
+            step_bodies(
+                self._body_rows, states.x_m, states.y_m, states.yaw_rad, states.speed_mps,
+                states.accel_mps2, states.yaw_rate_radps, states.steer_rad, states.hitch_rad,
+                self._accel, self._steer, self._body, dt_s,
+            )  # fmt: skip
+            self.locate()
+        if t_ns % DECIDE_NS == 0:
+            self.traffic.decide(t_ns, self.light)
+        self.traffic.advance(t_ns, dt_s)
+        for vehicle in self.vehicles:
+            if vehicle.cabin is not None:
+                station = vehicle.referee.station_at
+                vehicle.cabin.update(t_ns, int(states.doors[vehicle.row]), station)
+        if t_ns % COLLISION_TICK_NS == 0:
+            self._contacts(t_ns)
+
+    def _contacts(self, t_ns: int) -> None:
+        """COLLISION once per pair and touch."""
+        states = self.states
+        pairs = self._collisions.find(states, self.statics)
+        now: set[tuple[int, int]] = set()
+        for a, b in pairs:
+            key = (int(a), int(b))
+            now.add(key)
+            if key in self._touching:
+                continue
+            dvx = states.speed_mps[a] * np.cos(states.yaw_rad[a])
+            dvx -= states.speed_mps[b] * np.cos(states.yaw_rad[b])
+            dvy = states.speed_mps[a] * np.sin(states.yaw_rad[a])
+            dvy -= states.speed_mps[b] * np.sin(states.yaw_rad[b])
+            first, second = (a, b) if self.statics.control[a] == Control.UNIT else (b, a)
+            self.events.append(
+                Event(
+                    t_ns,
+                    EventKind.COLLISION,
+                    int(states.id[first]),
+                    int(states.id[second]),
+                    int(states.lane[first]),
+                    float(np.hypot(dvx, dvy)),
+                )
+            )
+        self._touching = now
