@@ -242,9 +242,9 @@ def _linked(lane: Lane, number: int, count: int, block_id: str) -> Lane:
     after: int | None = lane.id if number < count - 1 else None
     if block_id == "3" and lane.id < 0:
         if number == count - 1:  # ids beyond the bus pocket are one further out
-            before = {-1: -1, -2: None}.get(lane.id, lane.id + 1)
-        elif number == count - 2 and lane.id < -1:
-            after = lane.id - 1
+            before = lane.id + 1 if lane.id < -2 else None
+        elif number == count - 2:  # the median narrows at once: no link either
+            after = lane.id - 1 if lane.id < -1 else None
     # A left-turn pocket and the separator behind or before it are different things.
     pocket_id = -4 if block_id == "3" and number == count - 1 else -3
     if lane.id == pocket_id and lane.type == "driving":

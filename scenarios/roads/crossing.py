@@ -17,6 +17,7 @@ from scenarios.roads.model import (
     Section,
     Signal,
     Thing,
+    blend,
 )
 from scenarios.roads.plan import join, length
 
@@ -59,7 +60,10 @@ def connect(
     end, width_out = to_leg.road.lane_end(to_lane, to_leg.at_end)
     plan = join(start, end)
     over_m = length(plan)
-    width = (Cubic(0.0, width_in, (width_out - width_in) / over_m),)
+    # Smooth, so that the centre line leaves and arrives along the lanes it joins.
+    width: tuple[Cubic, ...] = (Cubic(0.0, width_in),)
+    if width_out != width_in:
+        width = blend(0.0, over_m, width_in, width_out)[:1]
     road_map.roads.append(
         Road(
             id=road_id,
