@@ -9,6 +9,7 @@ long; CodecError names message, field, the value found and the range allowed. Fl
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -22,6 +23,7 @@ from protocols.columns import (
     check_finite,
     check_range,
     check_text,
+    varint,
 )
 from protocols.errors import CodecError
 from protocols.messages import (
@@ -77,7 +79,7 @@ def encode(message: Message) -> bytes:
     if layout is not None:
         return layout.pack(message)
     if isinstance(message, Spat):
-        return _spat_to_proto(message).SerializeToString(deterministic=True)
+        return _encode_spat(message)
     if isinstance(message, Map):
         return _map_to_proto(message).SerializeToString(deterministic=True)
     raise CodecError(f"{type(message).__name__} is not a message of icv.v1")
@@ -109,30 +111,37 @@ def _coordination(data: bytes) -> RoadsideCoordination:
     return RoadsideCoordination(**values)
 
 
-def _spat_to_proto(spat: Spat) -> spat_pb2.Spat:
+def _encode_spat(spat: Spat) -> bytes:
     _stamp("Spat", "t_ns", spat.t_ns)
     _identifier("Spat", "node_id", spat.node_id)
     check_text("Spat", "name", spat.name)
     _items("Spat", "phases", len(spat.phases))
-    out = spat_pb2.Spat(
-        t_ns=spat.t_ns,
-        node_id=spat.node_id,
-        name=spat.name,
-        is_priority_active=spat.is_priority_active,
-    )
-    for phase in spat.phases:
-        _check_phase(phase)
-        out.phase.add(
-            phase_id=phase.phase_id,
-            light=int(phase.light),  # type: ignore[arg-type]
-            start_ns=phase.start_ns,
-            min_end_ns=phase.min_end_ns,
-            max_end_ns=phase.max_end_ns,
-            likely_end_ns=phase.likely_end_ns,
-            next_green_start_ns=phase.next_green_start_ns,
-            next_green_end_ns=phase.next_green_end_ns,
+    head = spat_pb2.Spat(t_ns=spat.t_ns, node_id=spat.node_id, name=spat.name)
+    return b"".join(
+        (
+            head.SerializeToString(),
+            *(_phase_bytes(phase) for phase in spat.phases),
+            b"\x28\x01" if spat.is_priority_active else b"",
         )
-    return out
+    )
+
+
+@lru_cache(maxsize=4096)
+def _phase_bytes(phase: PhaseState) -> bytes:
+    """One `phase` element of Spat. Remembered: stamps are absolute, so a phase repeats until its light changes."""
+    _check_phase(phase)
+    proto = spat_pb2.PhaseState(
+        phase_id=phase.phase_id,
+        light=int(phase.light),  # type: ignore[arg-type]
+        start_ns=phase.start_ns,
+        min_end_ns=phase.min_end_ns,
+        max_end_ns=phase.max_end_ns,
+        likely_end_ns=phase.likely_end_ns,
+        next_green_start_ns=phase.next_green_start_ns,
+        next_green_end_ns=phase.next_green_end_ns,
+    )
+    raw = proto.SerializeToString()
+    return b"\x22" + varint(len(raw)) + raw
 
 
 def _check_phase(phase: PhaseState) -> None:

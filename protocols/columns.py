@@ -95,7 +95,7 @@ def text(number: int, value: str) -> bytes:
 class Field:
     """One field of a layout."""
 
-    __slots__ = ("dtype", "kind", "known", "name", "number", "tag")
+    __slots__ = ("dtype", "is_column", "is_float", "kind", "known", "name", "number", "tag")
 
     def __init__(self, field: FieldDescriptor) -> None:
         self.number = field.number
@@ -117,6 +117,8 @@ class Field:
             self.kind = _SCALARS[field.type]
             wire = {Kind.DOUBLE: 1, Kind.TEXT: 2}.get(self.kind, 0)
             self.tag = varint(field.number << 3 | wire)
+        self.is_column = self.kind >= Kind.COLUMN
+        self.is_float = self.is_column and self.dtype.kind == "f"
         if field.enum_type is not None:
             self.known = frozenset(field.enum_type.values_by_number)
 
@@ -145,22 +147,42 @@ class Layout:
     def _pack(self, values: tuple[Any, ...]) -> bytes:
         parts: list[Any] = []
         rows = -1
+        shape: tuple[int, ...] = ()
         prefixes: tuple[bytes, ...] = ()
+        squares = 0.0
         for position, (field, value) in enumerate(zip(self.fields, values, strict=True)):
-            if field.kind < Kind.COLUMN:
+            if not field.is_column:
                 parts.append(self._scalar(field, value))
                 continue
             if rows < 0:
                 rows = len(value)
+                shape = (rows,)
                 prefixes = self._prefix(rows)
-            if value.shape != (rows,):
+            if value.shape != shape:
                 raise CodecError(
                     f"{self.name}.{field.name} has shape {value.shape}, the columns before it have "
                     f"({rows},); all columns of a message are equally long"
                 )
-            if rows:
-                parts.append(prefixes[position])
-                parts.append(self._column(field, value))
+            if value.dtype is not field.dtype and value.dtype != field.dtype:
+                raise CodecError(
+                    f"{self.name}.{field.name} has element type {value.dtype}, "
+                    f"expected {field.dtype}"
+                )
+            if not rows:
+                continue
+            parts.append(prefixes[position])
+            if field.is_float:
+                squares += value.dot(value)
+            elif field.kind != Kind.COLUMN:
+                self._check_column(field, value)
+                if field.kind == Kind.ZIGZAG_COLUMN:
+                    value = ((value << 1) ^ (value >> 7)).view(np.uint8)
+            parts.append(value if value.flags.c_contiguous else np.ascontiguousarray(value))
+        # One sum of squares is finite unless an element is not finite or huge; only then look closely.
+        if not math.isfinite(squares):
+            for field, value in zip(self.fields, values, strict=True):
+                if field.is_float:
+                    self._check_column(field, value)
         return b"".join(parts)
 
     def unpack(self, data: bytes) -> dict[str, Any]:
@@ -208,19 +230,8 @@ class Layout:
             raise CodecError(_unknown(self.name, field, value))
         return field.tag + varint(int(value)) if value else b""
 
-    def _column(self, field: Field, column: Column) -> Any:
-        if column.dtype != field.dtype:
-            raise CodecError(
-                f"{self.name}.{field.name} has element type {column.dtype}, expected {field.dtype}"
-            )
-        self._check_column(field, column)
-        if field.kind == Kind.ZIGZAG_COLUMN:
-            return ((column << 1) ^ (column >> 7)).view(np.uint8)
-        return column if column.flags.c_contiguous else np.ascontiguousarray(column)
-
     def _check_column(self, field: Field, column: Column) -> None:
         if field.dtype.kind == "f":
-            # One dot product is finite unless an element is not finite or huge; only then look closely.
             if not math.isfinite(column.dot(column)) and not np.isfinite(column).all():
                 row = int(np.flatnonzero(~np.isfinite(column))[0])
                 raise CodecError(

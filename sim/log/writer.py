@@ -1,0 +1,401 @@
+"""Writes the log of a run: truth, every message once, its fates, commands, digests, events, result.
+
+Channels: one per (topic, sender) for messages, so that the data is the message itself and stock tools decode it; the sender is
+in the channel's metadata, the sequence number and the sending time are MCAP's own fields. Records of the simulation are in
+`icv.v1` world.proto and log.proto. Blocks (traces, digests, timings) are packed and written when full or on close.
+
+A crash loses the open chunk and the open blocks (at most a second); everything else is on disk. Memory stays flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from google.protobuf.message import Message
+
+from protocols import codec, topics
+from protocols.columns import Layout, packed, text, varint
+from protocols.errors import CodecError, InfrastructureError
+from protocols.messages import VehicleCommand
+from protocols.roads.network import F64, U8, U32
+from protocols.v1 import log_pb2, world_pb2
+from sim.log import _kernels, header
+from sim.log.container import Container
+from sim.log.digest import TickDigest
+from sim.log.header import RunHeader
+from sim.radio.fates import TickFates
+from sim.state import ActorStates, ActorStatics
+
+TRACE_TICKS = 50  # rows of one VehicleTrace
+DIGEST_TICKS = 100  # rows of one Digests record
+
+_RECORDS: dict[str, type[Message]] = {
+    "truth/world": world_pb2.WorldState,
+    "truth/actor": world_pb2.ActorDescriptions,
+    "truth/trace": world_pb2.VehicleTrace,
+    "truth/signal": world_pb2.SignalStates,
+    "truth/event": log_pb2.Event,
+    "log/header": log_pb2.RunHeader,
+    "log/digest": log_pb2.Digests,
+    "log/digest_part": log_pb2.DigestParts,
+    "log/radio": log_pb2.RadioFates,
+    "log/note": log_pb2.Note,
+    "log/result": log_pb2.RunResult,
+    "log/timing": log_pb2.Timing,
+}
+_TRACE_STATES = (
+    "x_m",
+    "y_m",
+    "z_m",
+    "yaw_rad",
+    "speed_mps",
+    "accel_mps2",
+    "yaw_rate_radps",
+    "steer_rad",
+    "hitch_rad",
+    "s_m",
+    "d_m",
+)
+_SIGNALS = Layout(world_pb2.SignalStates)
+_TRACE = Layout(world_pb2.VehicleTrace)
+_ACTORS = Layout(world_pb2.ActorDescriptions)
+_ACTOR_FIELDS = (
+    "length_m",
+    "width_m",
+    "height_m",
+    "wheelbase_m",
+    "rear_overhang_m",
+    "hitch_x_m",
+    "rear_length_m",
+)
+
+
+class LogWriter:
+    """One log file. Calls must come in time order; every `t_ns` is simulation time."""
+
+    def __init__(self, path: Path, run: RunHeader, level: int = 1) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._epoch = run.epoch_ns
+        self._tick_ns = run.tick_ns
+        self._out = Container(path, level=level)
+        self._channels: dict[tuple[str, str], int] = {}
+        self._traces: dict[str, _Trace] = {}
+        self._digests: list[TickDigest] = []
+        self._ids: U32 = np.zeros(0, np.uint32)
+        self._lights: U8 | None = None
+        self._texts: dict[tuple[int, str], bytes] = {}
+        self._receivers: tuple[tuple[str, ...], bytes] = ((), b"")
+        self._world = _WorldBuffer(0)
+        self._last_ns = 0
+        self._record("log/header", 0, header.to_bytes(run))
+        self._out.flush()  # a log that broke off in its first second still says what it was
+
+    # -- truth ---------------------------------------------------------------------------------------------------
+
+    def world(self, t_ns: int, states: ActorStates, statics: ActorStatics) -> None:
+        """WorldState of all valid rows, preceded by descriptions of actors not seen before."""
+        buffer = self._world
+        if buffer.capacity != states.valid.size:
+            buffer = self._world = _WorldBuffer(states.valid.size)
+        rows = buffer.gather(states)
+        if rows < 0:
+            row = -1 - rows
+            raise InfrastructureError(
+                f"the world's state is not finite at t={t_ns / 1e9:.2f} s: actor {states.id[row]} "
+                f"has x_m = {states.x_m[row]}, speed_mps = {states.speed_mps[row]}"
+            )
+        ids = buffer.u32[0, :rows]
+        if not np.array_equal(ids, self._ids):
+            self._describe(t_ns, states, statics, ids)
+            self._ids = ids.copy()
+        self._record("truth/world", t_ns, buffer.wire(t_ns, rows))
+
+    def _describe(self, t_ns: int, states: ActorStates, statics: ActorStatics, ids: U32) -> None:
+        rows = np.flatnonzero(states.valid)
+        rows = rows[~np.isin(ids, self._ids)]
+        if rows.size:
+            columns = (getattr(statics, name)[rows].astype(np.float32) for name in _ACTOR_FIELDS)
+            values = (t_ns, states.id[rows], statics.kind[rows], *columns)
+            self._record("truth/actor", t_ns, _ACTORS.pack_values(values))
+
+    def trace(
+        self, name: str, t_ns: int, states: ActorStates, row: int, command: VehicleCommand | None
+    ) -> None:
+        """One tick of a driven vehicle and the command it gave; call at every base tick."""
+        trace = self._traces.get(name)
+        if trace is None:
+            trace = self._traces[name] = _Trace(name)
+        if trace.rows and (
+            t_ns != trace.start_ns + trace.rows * self._tick_ns or trace.id != int(states.id[row])
+        ):
+            self._flush_trace(trace)
+        trace.add(t_ns, states, row, command)
+        if trace.rows == TRACE_TICKS:
+            self._flush_trace(trace)
+
+    def signals(self, t_ns: int, light: U8) -> None:
+        """Lights of all groups (G,); written only when one differs from the last call."""
+        if self._lights is None or not np.array_equal(self._lights, light):
+            self._lights = light.copy()
+            self._record("truth/signal", t_ns, _SIGNALS.pack_values((t_ns, light)))
+
+    def event(
+        self,
+        t_ns: int,
+        kind: str,
+        subject: str,
+        what: str = "",
+        values: Mapping[str, float] | None = None,
+    ) -> None:
+        """Something worth a line in the report: `kind` such as "collision", `subject` such as "obu/bus1"."""
+        proto = log_pb2.Event(
+            t_ns=t_ns, kind=kind, subject=subject, text=what, value=dict(values or {})
+        )
+        self._record("truth/event", t_ns, proto.SerializeToString(deterministic=True))
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def message(self, topic: str, sender: str, seq: int, t_ns: int, data: bytes) -> None:
+        """One message as its wire bytes, sent at `t_ns`; also for cmd/signal and obu/plan (seq of their own)."""
+        key = (topic, sender)
+        channel = self._channels.get(key)
+        if channel is None:
+            row = topics.topic(topic)
+            if row.message is None:
+                raise CodecError(f"topic {topic!r} is a record of the log, not a message")
+            channel = self._channels[key] = self._out.channel(
+                topic, codec.PROTO_CLASS[row.message], {"sender": sender}
+            )
+        stamp = self._epoch + t_ns
+        self._last_ns = max(self._last_ns, t_ns)
+        self._out.add(channel, stamp, data, seq & 0xFFFFFFFF, stamp)
+
+    def fates(self, fates: TickFates) -> None:
+        """What became of the messages sent at one tick."""
+        if self._receivers[0] != fates.receivers:
+            names = b"".join(text(2, name) for name in fates.receivers)
+            self._receivers = (fates.receivers, names)
+        parts = [
+            b"\x08" + varint(fates.t_ns) if fates.t_ns else b"",
+            self._receivers[1],
+            *(self._text(3, sender) for sender in fates.senders),
+            *(self._text(4, topic) for topic in fates.topics),
+            packed(5, fates.seq),
+            packed(6, fates.num_rows),
+            packed(7, fates.fate),
+            packed(8, fates.latency_us()),
+        ]
+        self._record("log/radio", fates.t_ns, b"".join(parts))
+
+    def notes(self, sender: str, t_ns: int, notes: Sequence[tuple[str, float]]) -> None:
+        """Diagnostics of one unit at one tick; nothing for none."""
+        if notes:
+            proto = log_pb2.Note(
+                t_ns=t_ns, name=[n for n, _ in notes], value=[float(v) for _, v in notes]
+            )
+            self._record("log/note", t_ns, proto.SerializeToString(), sender)
+
+    # -- about the run -------------------------------------------------------------------------------------------
+
+    def digest(self, digest: TickDigest) -> None:
+        """The chain's value of one tick; ticks must be consecutive within a block."""
+        if self._digests and digest.tick != self._digests[-1].tick + 1:
+            self._flush_digests()
+        self._digests.append(digest)
+        if len(self._digests) == DIGEST_TICKS:
+            self._flush_digests()
+
+    def timing(self, t_ns: int, cpu_s: Mapping[str, float]) -> None:
+        """Wall-clock cost by part; never compared."""
+        proto = log_pb2.Timing(t_ns=t_ns, name=list(cpu_s), cpu_s=list(cpu_s.values()))
+        self._record("log/timing", t_ns, proto.SerializeToString())
+
+    def result(self, t_ns: int, result_json: str) -> None:
+        """Verdict and summary, once, at the end."""
+        proto = log_pb2.RunResult(t_ns=t_ns, result_json=result_json)
+        self._record("log/result", t_ns, proto.SerializeToString())
+
+    def flush(self) -> None:
+        """Everything so far reaches the file; for the end of a run that failed."""
+        for trace in self._traces.values():
+            self._flush_trace(trace)
+        self._flush_digests()
+        self._out.flush()
+
+    def close(self) -> None:
+        """Blocks, last chunk, summary."""
+        self.flush()
+        self._out.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _record(self, topic: str, t_ns: int, data: bytes, sender: str = "sim") -> None:
+        key = (topic, sender)
+        channel = self._channels.get(key)
+        if channel is None:
+            channel = self._channels[key] = self._out.channel(
+                topic, _RECORDS[topic], {"sender": sender}
+            )
+        self._last_ns = max(self._last_ns, t_ns)
+        self._out.add(channel, self._epoch + t_ns, data)
+
+    def _text(self, number: int, value: str) -> bytes:
+        key = (number, value)
+        known = self._texts.get(key)
+        if known is None:
+            known = self._texts[key] = text(number, value)
+        return known
+
+    def _flush_trace(self, trace: _Trace) -> None:
+        if trace.rows:
+            t_ns = trace.start_ns + (trace.rows - 1) * self._tick_ns
+            self._record("truth/trace", t_ns, trace.wire(self._tick_ns), trace.name)
+            trace.clear()
+
+    def _flush_digests(self) -> None:
+        block = self._digests
+        if not block:
+            return
+        head = b"\x08" + varint(block[0].tick) if block[0].tick else b""
+        t_ns = self._last_ns
+        column = np.array([item.digest for item in block], np.uint64)
+        self._record("log/digest", t_ns, head + packed(2, column))
+        parts = head
+        for number, name in ((2, "truth"), (3, "message"), (4, "command")):
+            parts += packed(number, np.array([getattr(item, name) for item in block], np.uint64))
+        self._record("log/digest_part", t_ns, parts)
+        block.clear()
+
+
+class _WorldBuffer:
+    """Scratch columns for WorldState, reused from sample to sample."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.u32 = np.zeros((2, capacity), np.uint32)
+        self._f64 = np.zeros((2, capacity), np.float64)
+        self._f32 = np.zeros((5, capacity), np.float32)
+        self._lane = np.zeros(capacity, np.int32)
+        self._doors = np.zeros(capacity, np.uint8)
+        self._rows = -1
+        self._heads: list[bytes] = []
+
+    def gather(self, states: ActorStates) -> int:
+        """Fills the columns; number of rows, or -1 - row of the first that is not finite."""
+        count: int = _kernels.gather_world(
+            states.valid,
+            states.id,
+            states.x_m,
+            states.y_m,
+            states.z_m,
+            states.yaw_rad,
+            states.speed_mps,
+            states.accel_mps2,
+            states.hitch_rad,
+            states.lane,
+            states.flags,
+            states.doors,
+            self.u32,
+            self._f64,
+            self._f32,
+            self._lane,
+            self._doors,
+        )
+        return count
+
+    def wire(self, t_ns: int, rows: int) -> bytes:
+        """Wire bytes of the `rows` gathered rows."""
+        parts: list[Any] = [b"\x08" + varint(t_ns)] if t_ns else []
+        if rows:
+            columns = (
+                self.u32[0, :rows],
+                self._f64[0, :rows],
+                self._f64[1, :rows],
+                *self._f32[:, :rows],
+                self._lane[:rows],
+                self.u32[1, :rows],
+                self._doors[:rows],
+            )
+            if rows != self._rows:
+                self._rows = rows
+                self._heads = [
+                    varint(number << 3 | 2) + varint(column.nbytes)
+                    for number, column in enumerate(columns, start=2)
+                ]
+            for head, column in zip(self._heads, columns, strict=True):
+                parts.append(head)
+                parts.append(column)
+        return b"".join(parts)
+
+
+class _Trace:
+    """The open block of one driven vehicle."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.id = 0
+        self.start_ns = 0
+        self.rows = 0
+        self._f64 = np.zeros((TRACE_TICKS, len(_TRACE_STATES) + 2))
+        self._lane = np.zeros(TRACE_TICKS, np.int32)
+        self._doors = np.zeros((2, TRACE_TICKS), np.int8)
+        self._bound: object = None
+        self._columns: list[F64] = []
+
+    def add(self, t_ns: int, states: ActorStates, row: int, command: VehicleCommand | None) -> None:
+        k = self.rows
+        if k == 0:
+            self.start_ns = t_ns
+            self.id = int(states.id[row])
+        if self._bound is not states.x_m:
+            self._bound = states.x_m
+            self._columns = [getattr(states, name) for name in _TRACE_STATES]
+        values = [column[row] for column in self._columns]
+        if command is None:
+            values += (0.0, 0.0)
+        else:
+            values += (command.accel_mps2, command.steer_rad)
+            self._doors[1, k] = command.open_doors
+        self._f64[k] = values
+        self._lane[k] = states.lane[row]
+        self._doors[0, k] = states.doors[row]
+        self.rows = k + 1
+
+    def clear(self) -> None:
+        self.rows = 0
+        self._doors[:] = 0
+
+    def wire(self, step_ns: int) -> bytes:
+        n = self.rows
+        last = len(_TRACE_STATES)
+        columns = np.ascontiguousarray(self._f64[:n].T)
+        return _TRACE.pack_values(
+            (
+                self.name,
+                self.id,
+                self.start_ns,
+                step_ns,
+                *columns[:last],
+                self._lane[:n],
+                self._doors[0, :n],
+                columns[last],
+                columns[last + 1],
+                self._doors[1, :n],
+            )
+        )
