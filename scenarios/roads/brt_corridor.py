@@ -189,7 +189,7 @@ def _island_widths(
 ) -> tuple[dict[int, tuple[Cubic, ...]], dict[int, tuple[Cubic, ...]]]:
     """Widths of the middle section of J2-J3: island platform, then room for the bus pocket."""
     begin_m, end_m = (s - section_s_m for s in ISLAND_SPAN_M)
-    out_m, back_m = begin_m - 30.0 - ISLAND_EASE_M, end_m + 30.0
+    out_m, back_m = begin_m - 35.0 - ISLAND_EASE_M, end_m + 35.0
     wide, narrow = MEDIAN_M + ISLAND_SWING_M, SEPARATOR_M - ISLAND_SWING_M
     median = (
         Cubic(0.0, MEDIAN_M),

@@ -177,7 +177,7 @@ def _stations(road_map: Map) -> None:
         ("Gate", "Gate", "1", 45.0, -1, "fixed"),
         ("Library", "Library", "1", 250.0, -1, "fixed"),
         ("Library.cw", "Library clockwise", "1", 290.0, 1, "fixed"),
-        ("Lab", "Lab", "2", 340.0, -1, "on_call"),
+        ("Lab", "Lab", "2", 660.0, -1, "on_call"),
         ("Dorm", "Dorm", "3", 120.0, -1, "fixed"),
         ("Dorm.cw", "Dorm clockwise", "3", 160.0, 1, "fixed"),
         ("Clinic", "Clinic", "2", 80.0, -1, "on_call"),
