@@ -142,7 +142,7 @@ def match(
         x, y, z, z_m is not None, yaw, yaw_rad is not None, YAW_WEIGHT_M, max_distance_m,
         lane, out,
     )  # fmt: skip
-    s, d, road_s, cx, cy, cz, heading = out.T
+    s, d, road_s, cx, cy, cz, heading = np.ascontiguousarray(out.T)
     return Matches(lane, s, d, road_s, cx, cy, cz, heading, lane >= 0)
 
 

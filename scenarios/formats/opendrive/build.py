@@ -111,7 +111,7 @@ def build(tables: Tables, name: str, digest: str) -> RoadNetwork:
     )
     places = read_objects(tables, layout, heads.groups)
     return RoadNetwork(
-        name=tables.name or name,
+        name=name,
         digest=digest,
         version=tables.version,
         geo_reference=tables.geo_reference,

@@ -1,0 +1,158 @@
+"""A derived OpenDRIVE that CARLA 0.9.16 drives on, for `icv map export`.
+
+What CARLA's client cannot take is rewritten; what it ignores stays. Permissions are lost on the way: they stay in our network.
+
+* Lane types it does not know (bus, taxi, HOV, ramps' old names ...) are invisible to it, and only `driving` lanes have a
+  topology: every lane that any motor vehicle may use becomes `driving`, `curb` becomes `border`, other unknown ones `sidewalk`.
+* A lane without `<roadMark>` crashes its lane-invasion sensor: each lane, the centre too, gets one of type none.
+* `<border>` is not read by it: width records are written.
+* A spiral whose two curvatures are all but equal makes its clothoid diverge: written as an arc.
+* Ids of roads and junctions must be integers: others are renumbered.
+* Without `<geoReference>` it warns and assumes one: written at latitude and longitude 0.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from lxml import etree
+
+from protocols.roads.network import MOTOR, RoadNetwork
+from scenarios.formats.opendrive.build import build
+from scenarios.formats.opendrive.parse import load_tree, parse
+from scenarios.formats.opendrive.read import file_bytes
+
+KNOWN = frozenset(
+    ("driving", "stop", "shoulder", "biking", "sidewalk", "border", "restricted", "parking", "bidirectional",
+     "median", "special1", "special2", "special3", "roadworks", "tram", "rail", "entry", "exit", "offramp", "onramp", "none")
+)  # fmt: skip
+"""Lane types that CARLA 0.9.16 knows, lower case."""
+
+ALIKE_PER_M = 1e-7  # curvatures closer than this are an arc: 500 m of it bend off by 4 mm
+GEO_REFERENCE = "+proj=tmerc +lat_0=0 +lon_0=0 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +no_defs"
+
+
+def export_carla(path: Path, out: Path) -> dict[str, int]:
+    """Write the derived file and return how often each rewrite was needed. Raises RoadError for an unreadable file."""
+    path, out = Path(path), Path(out)
+    data = file_bytes(path)
+    net = build(parse(path, data), path.stem, "")
+    root = load_tree(path, data)
+    done: dict[str, int] = {}
+    _lanes(root, net, done)
+    _spirals(root, done)
+    _ids(root, done)
+    header = root.find("header")
+    if header is not None and header.find("geoReference") is None:
+        etree.SubElement(header, "geoReference").text = GEO_REFERENCE
+        _count(done, "geo_reference_added")
+    text = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=out.parent, prefix=out.name, suffix=".part")
+    with os.fdopen(handle, "wb") as file:
+        file.write(text)
+    Path(draft).replace(out)
+    return done
+
+
+def _count(done: dict[str, int], what: str) -> None:
+    done[what] = done.get(what, 0) + 1
+
+
+def _lanes(root: etree._Element, net: RoadNetwork, done: dict[str, int]) -> None:
+    lane_of = {
+        (int(net.lanes.section[i]), int(net.lanes.odr_id[i])): i for i in range(net.num_lanes)
+    }
+    section = -1
+    for element in root.iterfind("road/lanes/laneSection"):
+        section += 1
+        for lane in element.iterfind("*/lane"):
+            odr_id = int(lane.attrib["id"])
+            if odr_id:
+                _type(lane, int(net.lanes.permission[lane_of[section, odr_id]]), done)
+                _width(lane, net, lane_of[section, odr_id], done)
+            if lane.find("roadMark") is None:
+                mark = etree.Element("roadMark", sOffset="0", type="none", weight="standard",
+                                     color="standard", width="0")  # fmt: skip
+                lane.insert(_place(lane, ("link", "width", "border")), mark)
+                _count(done, "road_mark_added")
+
+
+def _place(lane: etree._Element, before: tuple[str, ...]) -> int:
+    """Position behind the last child of these names: the schema fixes the order."""
+    return max((i + 1 for i, child in enumerate(lane) if child.tag in before), default=0)
+
+
+def _type(lane: etree._Element, permission: int, done: dict[str, int]) -> None:
+    kind = lane.get("type", "none").lower()
+    if permission & int(MOTOR) and kind not in ("parking", "stop"):
+        new = "driving"
+    elif kind in KNOWN:
+        return
+    else:
+        new = "border" if kind == "curb" else "sidewalk"
+    if kind != new:
+        lane.set("type", new)
+        _count(done, f"lane_{kind}_to_{new}")
+
+
+def _width(lane: etree._Element, net: RoadNetwork, index: int, done: dict[str, int]) -> None:
+    if lane.find("width") is not None:
+        return
+    first, last = int(net.lanes.width_start[index]), int(net.lanes.width_start[index + 1])
+    rows = [(float(net.width.s_m[i]), *map(float, net.width.coef[i])) for i in range(first, last)]
+    at = _place(lane, ("link",))
+    for row in reversed(rows or [(0.0, 0.0, 0.0, 0.0, 0.0)]):
+        names = ("sOffset", "a", "b", "c", "d")
+        lane.insert(at, etree.Element("width", {k: repr(v) for k, v in zip(names, row, strict=True)}))
+    for border in lane.findall("border"):
+        lane.remove(border)
+    _count(done, "width_added")
+
+
+def _spirals(root: etree._Element, done: dict[str, int]) -> None:
+    for spiral in root.iterfind("road/planView/geometry/spiral"):
+        start, end = float(spiral.attrib["curvStart"]), float(spiral.attrib["curvEnd"])
+        if abs(end - start) > ALIKE_PER_M:
+            continue
+        parent = spiral.getparent()
+        assert parent is not None
+        mean = (start + end) / 2
+        shape = etree.Element("line") if mean == 0 else etree.Element("arc", curvature=repr(mean))
+        parent.replace(spiral, shape)
+        _count(done, "spiral_to_arc")
+
+
+def _ids(root: etree._Element, done: dict[str, int]) -> None:
+    for tag in ("road", "junction"):
+        elements = root.findall(tag)
+        taken = {e.attrib["id"] for e in elements}
+        free = max((int(i) for i in taken if i.isdecimal()), default=0) + 1
+        renamed: dict[str, str] = {}
+        for element in elements:
+            old = element.attrib["id"]
+            if not old.isdecimal():
+                renamed[str(old)] = str(free)
+                element.set("id", str(free))
+                free += 1
+                _count(done, f"{tag}_renumbered")
+        if renamed:
+            _rename(root, tag, renamed)
+
+
+def _rename(root: etree._Element, tag: str, renamed: dict[str, str]) -> None:
+    """Follow renamed ids to every place that names a road or a junction."""
+    for link in root.iterfind("road/link/*"):
+        if link.get("elementType", "road") == tag and link.get("elementId") in renamed:
+            link.set("elementId", renamed[str(link.get("elementId"))])
+    if tag == "junction":
+        for road in root.iterfind("road"):
+            if road.get("junction") in renamed:
+                road.set("junction", renamed[str(road.get("junction"))])
+        return
+    for element in root.iterfind("junction/*"):
+        for name in ("incomingRoad", "connectingRoad", "linkedRoad", "high", "low"):
+            if element.get(name) in renamed:
+                element.set(name, renamed[str(element.get(name))])
