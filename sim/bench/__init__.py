@@ -1,0 +1,1 @@
+"""`icv bench`: what this platform costs, beside its peers, as JSON rows."""
