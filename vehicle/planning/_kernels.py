@@ -71,6 +71,13 @@ def project(path: Any, step: float, x: float, y: float, s0: float, s1: float) ->
 
 
 @njit(cache=True)
+def project_points(path: Any, step: float, x: Any, y: Any, s0: float, s1: float, out: Any) -> None:
+    """out (n, 3): `project` of every point."""
+    for i in range(x.size):
+        out[i, 0], out[i, 1], out[i, 2] = project(path, step, x[i], y[i], s0, s1)
+
+
+@njit(cache=True)
 def stop_curve(rest: float, b: float, j: float) -> tuple[float, float]:
     """(v, a) that ends at rest after `rest` metres: constant deceleration b, eased off with jerk j at the very end."""
     if rest <= 0.0:
@@ -376,7 +383,8 @@ def collides(
                 joint = (joint + push) / (1.0 + ds / body[REAR_BASE])
             last_yaw = yaw
         grow = min(1.0, 0.3 + 0.7 * k * cfg[DT])
-        along, across = cfg[M_LONG] * grow, cfg[M_LAT] * grow
+        along = cfg[M_LONG] * grow
+        across = cfg[M_LAT] * grow * min(1.0, 0.3 + 0.1 * prof[k, 1])  # slow passing may be closer
         cx, cy = x + mid * c, y + mid * q
         for m in range(objects.shape[0]):
             if info[m, 4] == 0.0:

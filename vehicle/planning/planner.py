@@ -133,7 +133,7 @@ class Planner:
         out = np.empty((self._num + 1, 8))
         last_target = 0.0 if self.last is None else float(self.last.lateral[7])
         _kernels.plan(
-            self.table, STEP_M, start, cap_mps, min(stop_s_m, 1e9), pose.hitch_rad, last_target, objects, self._body,
+            self.table, STEP_M, start, cap_mps, min(max(stop_s_m, float(start[0])), 1e9), pose.hitch_rad, last_target, objects, self._body,
             self._cfg, *self._lists, self._num, self._prof, self._grid, self.cost, self.tier, self._lat, out,
             self._result,
         )  # fmt: skip
