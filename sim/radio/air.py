@@ -1,0 +1,163 @@
+"""The air: takes what units send, asks the channel who hears it, and keeps it until its delivery time.
+
+    seq = air.send(...)            for each transmission of tick k, in (sender, order of sending)
+    fates = air.propagate(...)     once per tick, with everybody's positions at tick k
+    air.collect(name, now)         at any later tick: what has arrived since the last call
+
+What is sent in tick k is heard in tick k+1 at the earliest. A batch reaches each receiver as one message with only the rows that
+were heard (one per delivery time). The queue holds what has not been collected yet, nothing more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from protocols import topics
+from protocols.messages import BasicSafetyBatch, Message
+from protocols.participant import Received
+from protocols.roads.network import U8
+from protocols.simtime import Now
+from sim.radio.channel import Channel, SentRows, Stations
+from sim.radio.fates import I64, Fate, TickFates
+
+_BATCH_COLUMNS = tuple(
+    field.name for field in dataclasses.fields(BasicSafetyBatch) if field.name != "t_ns"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    topic: str
+    sender: str
+    seq: int
+    message: Message
+    size_bytes: int
+    origin: Stations
+
+
+class Air:
+    """Messages in flight. `tick_ns` is the base tick."""
+
+    def __init__(self, channel: Channel, tick_ns: int) -> None:
+        self._channel = channel
+        self._tick_ns = tick_ns
+        self._next_seq: dict[str, int] = {}
+        self._sent: list[_Sent] = []
+        self._waiting: dict[str, list[Received]] = {}
+
+    def send(
+        self, sender: str, topic: str, message: Message, size_bytes: int, origin: Stations
+    ) -> int:
+        """Puts a message on the air; returns its sequence number, which counts up per sender from 0.
+
+        `size_bytes` is the payload (topic overhead is added); `origin` has one row, or one per row of a batch. ValueError
+        when a batch and its origins differ in length.
+        """
+        rows = message.station_id.size if isinstance(message, BasicSafetyBatch) else 1
+        if origin.id.size != rows:
+            raise ValueError(f"{sender} {topic}: {rows} rows sent from {origin.id.size} places")
+        seq = self._next_seq.get(sender, 0)
+        self._next_seq[sender] = seq + 1
+        self._sent.append(_Sent(topic, sender, seq, message, size_bytes, origin))
+        return seq
+
+    def propagate(self, now: Now, names: Sequence[str], stations: Stations) -> TickFates | None:
+        """Fates of everything sent since the last call for the receivers `names` at `stations` (R,); None for nothing.
+
+        Deliveries are queued. A receiver that sent a message under its own name does not hear it.
+        """
+        sent = self._sent
+        if not sent:
+            return None
+        self._sent = []
+        counts = np.array([item.origin.id.size for item in sent], np.uint32)
+        rows = SentRows(
+            Stations(
+                _joined([item.origin.id for item in sent]),
+                _joined([item.origin.x_m for item in sent]),
+                _joined([item.origin.y_m for item in sent]),
+                _joined([item.origin.height_m for item in sent]),
+            ),
+            np.repeat(np.array([item.seq & 0xFFFFFFFF for item in sent], np.uint32), counts),
+            np.repeat(
+                np.array(
+                    [_air_bytes(item, n) for item, n in zip(sent, counts, strict=True)], np.uint32
+                ),
+                counts,
+            ),
+            np.repeat(
+                np.array([topics.topic(item.topic).radio_priority for item in sent], np.uint8),
+                counts,
+            ),
+        )
+        fate, deliver_ns = self._channel.fates(rows, stations, now.t_ns)
+        deliver_ns = np.maximum(deliver_ns, now.t_ns + self._tick_ns)
+        receivers = tuple(names)
+        end = 0
+        for item in sent:
+            start, end = end, end + item.origin.id.size
+            for column, name in enumerate(receivers):
+                if name == item.sender:
+                    fate[start:end, column] = Fate.UNSPECIFIED
+                else:
+                    self._queue(
+                        name, item, now.t_ns, fate[start:end, column], deliver_ns[start:end, column]
+                    )
+        return TickFates(
+            now.t_ns,
+            receivers,
+            tuple(item.sender for item in sent),
+            tuple(item.topic for item in sent),
+            np.array([item.seq & 0xFFFFFFFF for item in sent], np.uint32),
+            counts,
+            fate,
+            deliver_ns,
+        )
+
+    def collect(self, name: str, now: Now) -> tuple[Received, ...]:
+        """What has reached `name` by now, sorted by (deliver_ns, sender, seq), and not been collected before."""
+        waiting = self._waiting.get(name)
+        if not waiting:
+            return ()
+        due = [item for item in waiting if item.deliver_ns <= now.t_ns]
+        if due:
+            self._waiting[name] = [item for item in waiting if item.deliver_ns > now.t_ns]
+            due.sort(key=_order)
+        return tuple(due)
+
+    def _queue(self, name: str, item: _Sent, sent_ns: int, fate: U8, deliver_ns: I64) -> None:
+        heard = np.flatnonzero(fate == Fate.DELIVERED)
+        if not heard.size:
+            return
+        stamps = deliver_ns[heard]
+        line = self._waiting.setdefault(name, [])
+        first, last = int(stamps.min()), int(stamps.max())
+        for stamp in (first,) if first == last else np.unique(stamps).tolist():
+            rows = heard if first == last else heard[stamps == stamp]
+            message = item.message
+            if isinstance(message, BasicSafetyBatch) and rows.size < fate.size:
+                message = take_rows(message, rows)
+            line.append(Received(item.topic, item.sender, item.seq, sent_ns, stamp, message))
+
+
+def take_rows(batch: BasicSafetyBatch, rows: I64) -> BasicSafetyBatch:
+    """The batch with only these rows."""
+    return BasicSafetyBatch(batch.t_ns, *(getattr(batch, name)[rows] for name in _BATCH_COLUMNS))
+
+
+def _order(item: Received) -> tuple[int, str, int]:
+    return item.deliver_ns, item.sender, item.seq
+
+
+def _air_bytes(item: _Sent, rows: int) -> int:
+    """Bytes on the air of each row: its share of the payload, and the topic's headers."""
+    return item.size_bytes // max(int(rows), 1) + topics.topic(item.topic).overhead_bytes
+
+
+def _joined(columns: list[Any]) -> Any:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)

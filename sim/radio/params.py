@@ -1,0 +1,94 @@
+"""Parameters of the radio models, and their presets from `presets.toml` (each with source and confidence)."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from protocols.errors import ConfigError
+
+_FILE = Path(__file__).with_name("presets.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class IdealParams:
+    """Everybody within range hears everything, after a fixed latency."""
+
+    latency_ms: float = 10.0
+    max_range_m: float = math.inf
+
+    def __post_init__(self) -> None:
+        _at_least("ideal", "latency_ms", self.latency_ms, 0.0)
+        _at_least("ideal", "max_range_m", self.max_range_m, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeLossParams:
+    """WINNER+ B1 line of sight, shadowing per link, packet errors from a link curve. Defaults: preset `default`."""
+
+    frequency_ghz: float = 5.915
+    tx_power_dbm: float = 23.0
+    antenna_gain_db: float = 6.0  # both ends together
+    environment_height_m: float = 1.0  # subtracted from both antenna heights
+    noise_dbm: float = -102.0  # over the bandwidth of the transmission
+    sensitivity_dbm: float = -90.5
+    shadow_std_db: float = 3.0
+    shadow_period_ms: float = 2000.0  # shadowing is fresh after two of these
+    max_range_m: float = 1500.0
+    latency_ms: float = 20.0
+    curve: str = "lte_qpsk07_190B"
+
+    def __post_init__(self) -> None:
+        _at_least("range_loss", "frequency_ghz", self.frequency_ghz, 0.1)
+        _at_least("range_loss", "shadow_std_db", self.shadow_std_db, 0.0)
+        _at_least("range_loss", "shadow_period_ms", self.shadow_period_ms, 1.0)
+        _at_least("range_loss", "max_range_m", self.max_range_m, 0.0)
+        _at_least("range_loss", "latency_ms", self.latency_ms, 0.0)
+        for name in ("tx_power_dbm", "antenna_gain_db", "noise_dbm", "sensitivity_dbm"):
+            if not math.isfinite(getattr(self, name)):
+                raise ConfigError(f"radio.range_loss.{name} is not a finite number")
+        if self.curve not in _data()["curve"]:
+            raise ConfigError(
+                f"radio.range_loss.curve = {self.curve!r}, expected one of "
+                f"{', '.join(sorted(_data()['curve']))}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Packet error over signal-to-noise ratio, linear between points, 1 below them, `floor` above."""
+
+    snr_db: tuple[float, ...]
+    packet_error: tuple[float, ...]
+    floor: float
+
+
+def range_loss_preset(name: str) -> RangeLossParams:
+    """A named set of parameters; ConfigError lists the names."""
+    presets = _data()["range_loss"]
+    if name not in presets:
+        raise ConfigError(
+            f"radio preset {name!r} does not exist; presets are {', '.join(sorted(presets))}"
+        )
+    row = {k: v for k, v in presets[name].items() if k not in ("source", "confidence")}
+    return RangeLossParams(**row)
+
+
+def curve(name: str) -> Curve:
+    """A named link curve (the name was checked with the parameters)."""
+    row = _data()["curve"][name]
+    return Curve(tuple(row["snr_db"]), tuple(row["packet_error"]), row["floor"])
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
+
+
+def _at_least(model: str, field: str, value: float, low: float) -> None:
+    if not value >= low:
+        raise ConfigError(f"radio.{model}.{field} = {value}, expected at least {low}")
