@@ -29,7 +29,7 @@ class FixedTimeBank:
     """One vectorised participant for all junctions that run a fixed plan and have no roadside unit."""
 
     def __init__(
-        self, net: RoadNetwork, plans: Sequence[SignalPlan], tick_ms: int, name: str = "signals"
+        self, net: RoadNetwork, plans: Sequence[SignalPlan], tick_ms: int, name: str = "rsu/signals"
     ) -> None:
         """Compile `plans`; ConfigError for an actuated plan, a plan with priority, or two plans of one junction."""
         self._name = name
@@ -130,7 +130,7 @@ class SignalControllerUnit:
     ) -> None:
         """Compile `plan` against `net`; ConfigError as in `compile_plan`."""
         timing = compile_plan(net, plan)
-        self._name = name or f"signals/{timing.layout.id}"
+        self._name = name or f"rsu/signals-{timing.layout.id}"
         self._period_ticks = ticks(PERIOD_MS, tick_ms, f"{self._name}: period")
         self._wiring = Wiring(net, timing.layout)
         self.controller = Controller(timing)
