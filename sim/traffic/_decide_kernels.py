@@ -55,7 +55,7 @@ def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     room = gap + v_leader * v_leader / (2.0 * B_LEADER)
     if room <= 0.0:
         return 0.0
-    return -b * dt + np.sqrt(b * b * dt * dt + 2.0 * b * room)
+    return float(-b * dt + np.sqrt(b * b * dt * dt + 2.0 * b * room))
 
 
 @njit(cache=True)
@@ -67,7 +67,7 @@ def travel_s(dist: float, v: float, a: float, v_max: float) -> float:
         return dist / max(v, 0.1)
     gain = (v_max * v_max - v * v) / (2.0 * a)
     if dist < gain:
-        return (np.sqrt(v * v + 2.0 * a * dist) - v) / a
+        return float((np.sqrt(v * v + 2.0 * a * dist) - v) / a)
     return (v_max - v) / a + (dist - gain) / v_max
 
 
@@ -263,6 +263,7 @@ def decide(
         ratio *= ratio
         pull = 0.0  # largest (s*/gap)^2
         limit = np.inf
+        soft = np.inf  # kept by comfortable braking only
         turn = 0
         has_leader = False
         for node in range(2):
@@ -297,7 +298,7 @@ def decide(
             if vi[i, LEG] >= 0 and leg_i[vi[i, LEG], 1] == lane:
                 d = base + leg_f[vi[i, LEG], 0]
                 if d > -2.0:
-                    limit = min(limit, np.sqrt(2.0 * 1.0 * max(d, 0.0)))
+                    soft = min(soft, np.sqrt(2.0 * 1.0 * max(d, 0.0)))
             end = base + lf[lane, LLEN]
             code = act[route, lane]
             if end > look:
@@ -306,11 +307,14 @@ def decide(
             if code == ON_TARGET:
                 break
             if nxt < 0:  # the lane ends; a change to the side needs room
-                d = end - (18.0 if code == 1 or code == -1 else 1.0)
+                d = end - (18.0 if code in (1, -1) else 1.0)
                 q = (s0 + v * t_gap + v * v / two_ab) / max(d + s0, 0.1)
                 pull = max(pull, q * q)
                 limit = min(limit, safe_speed(max(d, 0.0), 0.0, b_max, dt))
                 break
+            ahead_speed = lf[nxt, LSPD] * vf[i, V0]
+            if v > ahead_speed:
+                soft = min(soft, np.sqrt(ahead_speed * ahead_speed + 2.0 * 1.5 * max(end, 0.0)))
             if li[nxt, JUNC] >= 0 and li[lane, JUNC] < 0:
                 turn = int(lf[nxt, LTURN])
             # Stop lines.
@@ -360,8 +364,11 @@ def decide(
                     break
             if reason != OK:
                 d = d_stop - 0.3
-                q = (s0 * 0.5 + v * t_gap * 0.5 + max(0.0, v * v / two_ab)) / max(d + s0 * 0.5, 0.1)
-                pull = max(pull, q * q)
+                q = 0.5 * (s0 + v * t_gap) + v * v / two_ab
+                q /= max(d + 0.5 * s0, 0.1)
+                # Not harder than a quarter above what the stop needs: IDM alone overreacts to a sudden yellow.
+                cap = 1.0 - ratio * ratio + 1.25 * v * v / (2.0 * max(d, 0.3) * a_max)
+                pull = max(pull, min(q * q, cap))
                 limit = min(limit, safe_speed(d, 0.0, b_max, dt))
                 held = held or d_stop < 4.0
                 break
@@ -386,9 +393,6 @@ def decide(
                     pull = max(pull, q * q)
                     limit = min(limit, safe_speed(gap - MARGIN, vl, b_max, dt))
                     has_leader = True
-            ahead_speed = lf[nxt, LSPD] * vf[i, V0]
-            if v > ahead_speed:
-                limit = min(limit, np.sqrt(ahead_speed * ahead_speed + 2.0 * 1.5 * max(end, 0.0)))
             lane = nxt
             base = end
         accel = a_max * (1.0 - ratio * ratio)
@@ -399,6 +403,7 @@ def decide(
             if gap > 0.5:
                 q = (s0 + max(0.0, v * t_gap + v * (v - vf[j, V]) / two_ab)) / gap
                 accel = min(accel, max(a_max * (1.0 - ratio * ratio - q * q), -1.5))
+        accel = min(accel, max((soft - v) / dt, -1.5 * vf[i, BCOM]))
         accel = min(accel, (limit - v) / dt)
         vf[i, A] = max(accel, -b_max)
         if v < 0.1 and (held or reason != OK):
@@ -419,3 +424,54 @@ def decide(
             elif d < -2.0:
                 vi[i, LEG] += 1
                 vi[i, ROUTE] = leg_i[vi[i, LEG], 0]
+
+
+@njit(cache=True)
+def can_enter(
+    vf: Any,
+    vi: Any,
+    lf: Any,
+    li: Any,
+    pv_start: Any,
+    pv: Any,
+    lane: int,
+    s: float,
+    length: float,
+    v: float,
+    bmax: float,
+) -> float:
+    """Speed at which a vehicle may appear with its front at s, at most v; negative when there is no room."""
+    if s > lf[lane, LLEN]:
+        return -1.0
+    behind = -1
+    ahead = li[lane, TAIL]
+    while ahead >= 0 and vf[ahead, S] < s:
+        behind = ahead
+        ahead = vi[ahead, AHEAD]
+    if ahead >= 0:
+        gap = vf[ahead, S] - vf[ahead, LEN] - s
+        if gap < 2.5:
+            return -1.0
+        v = min(v, safe_speed(gap - 2.0, vf[ahead, V], min(bmax, 3.0), 0.1))
+    j = li[lane, LAST]
+    if j >= 0 and vi[j, ID] == li[lane, LASTID]:
+        past = vf[j, ODO] - lf[lane, LODO]
+        if past < vf[j, LEN]:
+            gap = lf[lane, LLEN] - s + past - vf[j, LEN]
+            if gap < 2.5:
+                return -1.0
+            v = min(v, safe_speed(gap - 2.0, vf[j, V], min(bmax, 3.0), 0.1))
+    if li[lane, NXT0] >= 0:
+        v = min(v, safe_speed(lf[lane, LLEN] - s, 0.0, 3.0, 0.1))  # able to stop at the lane's end
+    if behind >= 0:
+        gap = s - length - vf[behind, S]
+        if gap < 2.5 or vf[behind, V] > safe_speed(gap - 1.0, v, 3.0, 0.1):
+            return -1.0
+    else:
+        for k in range(pv_start[lane], pv_start[lane + 1]):
+            j = li[pv[k], HEAD]
+            if j >= 0:
+                gap = s - length + lf[pv[k], LLEN] - vf[j, S]
+                if gap < 2.5 or vf[j, V] > safe_speed(gap - 1.0, v, 3.0, 0.1):
+                    return -1.0
+    return v

@@ -136,7 +136,7 @@ def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     room = gap + v_leader * v_leader / (2.0 * B_LEADER)
     if room <= 0.0:
         return 0.0
-    return -b * dt + np.sqrt(b * b * dt * dt + 2.0 * b * room)
+    return float(-b * dt + np.sqrt(b * b * dt * dt + 2.0 * b * room))
 
 
 @njit(cache=True)
@@ -202,7 +202,7 @@ def change_lanes(
         best_gain = vf[i, THR]
         best = 0
         best_lane = -1
-        if need == 0 or need == ON_TARGET:
+        if need in (0, ON_TARGET):
             if v < 1.0 or step - vf[i, LCEND] < LC_PAUSE or vi[i, AHEAD] < 0:
                 continue
             j = vi[i, AHEAD]
@@ -223,7 +223,7 @@ def change_lanes(
             if (li[lane, CHANGE] & (1 if side == 1 else 2)) == 0 and need not in (1, -1):
                 continue
             code = act[route, to]
-            if code == NO_WAY or (need not in (1, -1) and code != 0 and code != ON_TARGET):
+            if code == NO_WAY or (need not in (1, -1) and code not in (0, ON_TARGET)):
                 continue
             scale = lf[to, LLEN] / lf[lane, LLEN]
             s_to = s * scale
@@ -263,10 +263,15 @@ def change_lanes(
                     ) / max(gap, 0.1)
                     loss = ab * q * q
                     is_fine = is_fine and loss < limit + ab
-                    if not is_fine and need in (1, -1) and vi[behind, KIND] == BACKGROUND:
-                        if behind < half and vi[behind, LANE] == to:
-                            vi[behind, COOPT] = i  # asks to be let in
-                            vf[behind, COOPS] = step
+                    if (
+                        not is_fine
+                        and need in (1, -1)
+                        and behind < half
+                        and vi[behind, KIND] == BACKGROUND
+                        and vi[behind, LANE] == to
+                    ):
+                        vi[behind, COOPT] = i  # asks to be let in
+                        vf[behind, COOPS] = step
             if not is_fine:
                 continue
             if need in (1, -1):
@@ -448,54 +453,3 @@ def advance(
         elif vi[i, SIDE] == -1 or vi[i, TURN] == -1:
             bits |= 8
         flags[i] = bits
-
-
-@njit(cache=True)
-def can_enter(
-    vf: Any,
-    vi: Any,
-    lf: Any,
-    li: Any,
-    pv_start: Any,
-    pv: Any,
-    lane: int,
-    s: float,
-    length: float,
-    v: float,
-    bmax: float,
-) -> float:
-    """Speed at which a vehicle may appear with its front at s, at most v; negative when there is no room."""
-    if s > lf[lane, LLEN]:
-        return -1.0
-    behind = -1
-    ahead = li[lane, TAIL]
-    while ahead >= 0 and vf[ahead, S] < s:
-        behind = ahead
-        ahead = vi[ahead, AHEAD]
-    if ahead >= 0:
-        gap = vf[ahead, S] - vf[ahead, LEN] - s
-        if gap < 2.5:
-            return -1.0
-        v = min(v, safe_speed(gap - 2.0, vf[ahead, V], min(bmax, 3.0), 0.1))
-    j = li[lane, LAST]
-    if j >= 0 and vi[j, ID] == li[lane, LASTID]:
-        past = vf[j, ODO] - lf[lane, LODO]
-        if past < vf[j, LEN]:
-            gap = lf[lane, LLEN] - s + past - vf[j, LEN]
-            if gap < 2.5:
-                return -1.0
-            v = min(v, safe_speed(gap - 2.0, vf[j, V], min(bmax, 3.0), 0.1))
-    if li[lane, NXT0] >= 0:
-        v = min(v, safe_speed(lf[lane, LLEN] - s, 0.0, 3.0, 0.1))  # able to stop at the lane's end
-    if behind >= 0:
-        gap = s - length - vf[behind, S]
-        if gap < 2.5 or vf[behind, V] > safe_speed(gap - 1.0, v, 3.0, 0.1):
-            return -1.0
-    else:
-        for k in range(pv_start[lane], pv_start[lane + 1]):
-            j = li[pv[k], HEAD]
-            if j >= 0:
-                gap = s - length + lf[pv[k], LLEN] - vf[j, S]
-                if gap < 2.5 or vf[j, V] > safe_speed(gap - 1.0, v, 3.0, 0.1):
-                    return -1.0
-    return v

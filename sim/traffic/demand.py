@@ -53,9 +53,9 @@ class Departures:
         out: list[Departure] = []
         end_s = float("inf") if self.flow.end_s is None else self.flow.end_s
         while self._next_s <= t_s and self._next_s < end_s:
-            shares = self._people.random(3)
+            origin, goal, kind = (float(share) for share in self._people.random(3))
             sigmas = float(np.clip(self._people.standard_normal(), -NORMAL_LIMIT, NORMAL_LIMIT))
-            out.append(Departure(self._next_s, self._number, *map(float, shares), sigmas))
+            out.append(Departure(self._next_s, self._number, origin, goal, kind, sigmas))
             self._number += 1
             self._next_s += self._gap_s()
         return out

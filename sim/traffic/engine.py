@@ -155,7 +155,7 @@ class Traffic:
     ) -> tuple[int, int, float]:
         """Legs over the flow's stations and then to the destination: (first route, first leg, weight)."""
         stations = self.net.stations
-        lanes = [(int(stations.lane[stop]),) for stop in flow.stops]
+        lanes: list[tuple[int, ...]] = [(int(stations.lane[stop]),) for stop in flow.stops]
         rows = [*self.routes.add(lanes, user), last]
         for here, there in zip(lanes, rows[1:], strict=True):
             self.routes.require(there, here[0], f"flow '{flow.name}', way on from a station")
@@ -194,7 +194,7 @@ class Traffic:
     def _insert(self, who: Waiting, lane: int, s_m: float, speed_mps: float) -> int:
         c = driver_class(who.kind)
         t = self.tables
-        v = _kernels.can_enter(
+        v = _decide_kernels.can_enter(
             self.vf, self.vi, t.lf, t.li, t.pv_start, t.pv, lane, s_m, c.length_m, speed_mps,
             c.max_decel_mps2,
         )  # fmt: skip

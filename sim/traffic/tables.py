@@ -163,7 +163,7 @@ def _thin(net: RoadNetwork) -> tuple[I64, F64]:
             if off[worst] > THIN_M:
                 mid = lo + 1 + worst
                 keep[mid] = True
-                todo += [(l, h) for l, h in ((lo, mid), (mid, hi)) if h > l + 1]
+                todo += [(p, q) for p, q in ((lo, mid), (mid, hi)) if q > p + 1]
     per_lane = np.add.reduceat(keep.astype(np.int64), first)
     return np.concatenate(([0], np.cumsum(per_lane))), np.ascontiguousarray(table[keep])
 
