@@ -9,6 +9,8 @@ A change across a mark that forbids it costs `SOLID_CHANGE_S`, so it is taken on
 no other way (files without usable marks exist); inside junctions nobody changes lanes. A change on
 a lane shorter than `CHANGE_ROOM_M` costs more in proportion.
 
+Of ways that cost the same a route takes the one that changes lanes earliest.
+
 The path of a route for planners is `paths.py`.
 """
 
@@ -205,8 +207,10 @@ def _steps(net: RoadNetwork, graph: _Graph, lane: int) -> list[tuple[int, bool, 
 
 
 def _best_step(net: RoadNetwork, graph: _Graph, cost: F64, lane: int) -> tuple[int, bool, float]:
-    # Driving on is listed before changing, and min keeps the first of equals.
-    return min(_steps(net, graph, lane), key=lambda step: step[2] + cost[step[0]])
+    # Where it costs the same (to a microsecond), change early: later there may be no gap.
+    return min(
+        _steps(net, graph, lane), key=lambda step: (round(step[2] + cost[step[0]], 6), not step[1])
+    )
 
 
 def _first_stretch(

@@ -197,6 +197,25 @@ def test_a_route_counts_a_stretch_with_changes_once(island: RoadNetwork) -> None
     assert way.cost_s == pytest.approx(CHANGE_S + 10.0)
 
 
+def test_of_equal_ways_the_one_that_changes_early_is_taken(island: RoadNetwork) -> None:
+    # Two lanes for two sections of 100 m; the goal lies behind the right lane.
+    strips = []
+    for k in (0, 1):
+        for side in (0, 1):
+            me = 2 * k + side
+            y = -3.5 * side
+            strips.append(
+                Strip(line((100 * k, y), (100 * k + 100, y)), after=(me + 2,), road=k, section=k,
+                      odr_id=-1 - side, junction=-1, left=me - 1 if side else -1,
+                      right=-1 if side else me + 1)
+            )  # fmt: skip
+    for side in (0, 1):
+        y = -3.5 * side
+        strips.append(Strip(line((200, y), (300, y)), road=2 + side, section=2 + side, junction=-1))
+    way = route(net_of(island, strips), 0, 0.0, 5, 0.0, CAR)
+    assert way.lanes.tolist() == [0, 1, 3, 5]
+
+
 def ring(island: RoadNetwork) -> RoadNetwork:
     """Four lanes in a square of 100 m, one after the other."""
     corner = [(0, 0), (100, 0), (100, 100), (0, 100)]

@@ -259,3 +259,36 @@ def test_the_island_has_what_its_scenes_need(island: RoadNetwork) -> None:
     assert signalised == ["library.walk"]
     # No platform stands on the cycle lanes of section 2/1.
     assert not any(island.lane_key(int(lane)).startswith("2/1") for lane in island.stations.lane)
+
+
+@pytest.mark.parametrize("name", sorted(MAPS))
+def test_carla_puts_our_lanes_where_we_do(name: str) -> None:
+    carla = pytest.importorskip("carla", reason="the carla wheel is a development extra")
+    net = opendrive.read(path_of(name))
+    # carla.Map drives on type "driving" only; elsewhere its answers are about another lane.
+    text = path_of(name).read_text(encoding="utf-8").replace('type="bus"', 'type="driving"')
+    carla_map = carla.Map(name, text)
+    motor = np.isin(net.lanes.type, (LaneType.DRIVING, LaneType.BUS))
+    draw = np.random.default_rng(7)
+    worst_m = worst_rad = 0.0
+    for lane in draw.permutation(np.flatnonzero(motor))[:150].tolist():
+        road = int(net.lanes.road[lane])
+        part = slice(net.lanes.point_start[lane], net.lanes.point_start[lane + 1])
+        k = int(draw.integers(1, part.stop - part.start - 1)) + part.start
+        there = carla_map.get_waypoint_xodr(
+            int(net.roads.id[road]), int(net.lanes.odr_id[lane]), float(net.points.road_s_m[k])
+        ).transform
+        # carla's y axis points south and its yaw turns clockwise.
+        worst_m = max(
+            worst_m,
+            float(
+                np.hypot(
+                    there.location.x - net.points.x_m[k], -there.location.y - net.points.y_m[k]
+                )
+            ),
+            abs(there.location.z - net.points.z_m[k]),
+        )
+        turn = -np.deg2rad(there.rotation.yaw) - net.points.yaw_rad[k]
+        worst_rad = max(worst_rad, abs(float(np.angle(np.exp(1j * turn)))))
+    assert worst_m < 0.01
+    assert np.rad2deg(worst_rad) < 0.1
