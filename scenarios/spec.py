@@ -125,7 +125,6 @@ class DemandSpec(Spec):
 
     flows: tuple[FlowSpec, ...] = ()
     walkers: tuple[WalkerFlowSpec, ...] = ()
-    warm_up_s: float = Field(default=0.0, ge=0, le=3600)  # traffic runs this long before t = 0
     equipped_share: float = Field(
         default=1.0, ge=0, le=1
     )  # background vehicles with an on-board unit

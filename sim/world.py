@@ -20,7 +20,6 @@ from protocols.simtime import NS_PER_S
 from sim.collision import Collisions
 from sim.referee import Referee
 from sim.passengers import Cabin
-from sim.rows import Rows
 from sim.route_line import RouteLine
 from sim.state import ActorStates, ActorStatics, Control
 from sim.traffic import Traffic
@@ -53,7 +52,6 @@ class HeadlessWorld:
 
     net: RoadNetwork
     index: RoadIndex
-    rows: Rows
     states: ActorStates
     statics: ActorStatics
     traffic: Traffic
@@ -133,7 +131,7 @@ class HeadlessWorld:
             self.locate()
         if t_ns % DECIDE_NS == 0:
             self.traffic.decide(t_ns, self.light)
-        self.traffic.advance(t_ns, dt_s)
+        self.traffic.advance(dt_s)
         for vehicle in self.vehicles:
             if vehicle.cabin is not None:
                 station = vehicle.referee.station_at

@@ -1,0 +1,453 @@
+"""Puts a run together: the only module that knows concrete units, sensors and channels.
+
+`run_scene` takes a checked scene and gives log, verdict and numbers; `replay_log` does it again from a log's header and compares.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from protocols.bus import InProcessBus, Order
+from protocols.errors import LogError
+from protocols.judging import RunFacts
+from protocols.participant import Participant
+from protocols.roads.geometry import lane_pose
+from protocols.roads.matching import RoadIndex, build_index
+from protocols.roads.network import RoadNetwork
+from protocols.simtime import NS_PER_S, ticks
+from roadside.signals import FixedTimeBank, SignalControllerUnit, SignalPlan
+from roadside.unit import RoadsideUnit
+from scenarios.criteria import Judge, RearSection
+from scenarios.formats.opendrive import read
+from scenarios.load import check_scene, find_map
+from scenarios.spec import SceneSpec
+from scenarios.verdict import Verdict
+from sim.config import Resolved, ResolvedVehicle, resolve, resolved_json
+from sim.log.header import RunHeader
+from sim.log.reader import LogReader
+from sim.log.writer import LogWriter
+from sim.loop import Antenna, Loop, Port
+from sim.passengers import PassengerParams, make_cabin
+from sim.picture import PictureCollector
+from sim.ports import FleetPort, RoadsidePort, VehiclePort
+from sim.radio.air import Air
+from sim.radio.channel import make_channel
+from sim.referee import Referee
+from sim.report.data import RunPicture
+from sim.report.result import as_table, versions, write_result
+from sim.route_line import RouteLine, build_route_line
+from sim.rows import RowAllocator
+from sim.signal_watch import SignalWatch
+from sim.state import ActorStates, ActorStatics, Control, empty_states, empty_statics
+from sim.timing import Clock, TimedUnit
+from sim.traffic import Traffic
+from sim.versions import commit
+from sim.world import HeadlessWorld, UnitVehicle
+from vehicle.driving import Mission, StopTask
+from vehicle.fleet import FleetUnit
+from vehicle.onboard import OnboardUnit
+
+CAPACITY = 4096
+RSU_STATION = 900_000_000  # radio identities of roadside units start here, above every actor id
+RSU_HEIGHT_M = 6.0
+VEHICLE_ANTENNA_M = 0.1  # above the roof
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What one run leaves behind."""
+
+    verdict: Verdict
+    facts: RunFacts
+    log_path: Path
+    result_path: Path
+    digest: str
+    picture: RunPicture | None
+    timing: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOutcome:
+    """Whether a run could be done again."""
+
+    same: bool
+    message: str
+    digest_a: str
+    digest_b: str
+    outcome: RunOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What may differ between two runs of the same scene without changing a single byte of the digest."""
+
+    order: Order | None = None  # in which order units of a tick are called
+    record: bool = True  # False: digests only, for measuring what recording costs
+    picture: bool = True
+    cache_dir: Path | None = None
+    clock: Clock = time.perf_counter_ns
+
+
+def run_scene(
+    spec: SceneSpec,
+    base: Path,
+    out: Path,
+    *,
+    progress: Callable[[float], None] | None = None,
+    options: RunOptions | None = None,
+) -> RunOutcome:
+    """Run `spec`; `base` is the folder its paths start from, `out` where log and result go."""
+    options = options or RunOptions()
+    started_ns, started_cpu = options.clock(), time.process_time()
+    map_path = find_map(spec, base)
+    net = read(map_path, cache_dir=options.cache_dir)
+    resolved = resolve(spec, base, net)
+    built = _Builder(resolved, options)
+    num_ticks = round(spec.duration_s * 1000.0 / spec.tick_ms)
+    log_path = out / "run.mcap"
+    header = RunHeader(
+        scenario=spec.name,
+        config_json=resolved_json(spec, map_path),
+        seed=spec.seed,
+        map_digest=net.digest,
+        tick_ns=spec.tick_ms * 1_000_000,
+        commit=commit(),
+        versions=versions(),
+        epoch_ns=_epoch_ns(spec.epoch_utc),
+    )
+    log = LogWriter(log_path, header)
+    try:
+        loop = built.loop(log)
+        ready_ns, ready_cpu = options.clock(), time.process_time()
+        last = loop.run(num_ticks, progress)
+        facts = built.finish(loop)
+        verdict = loop.judge.finish(facts)
+        ended_ns, ended_cpu = options.clock(), time.process_time()
+        digest = f"{last:016x}"
+        timing = built.timing(spec.duration_s, started_ns, ready_ns, ended_ns)
+        timing |= {"cpu_s": ended_cpu - started_cpu, "loop_cpu_s": ended_cpu - ready_cpu}
+        table = as_table(
+            spec, verdict, facts, digest=digest, map_digest=net.digest, log=log_path.name
+        )
+        log.result(num_ticks * header.tick_ns, json.dumps(table, sort_keys=True))
+        log.timing(num_ticks * header.tick_ns, timing)
+    finally:
+        log.close()
+    table["timing"] = timing
+    result_path = write_result(out / "result.json", table)
+    picture = built.picture(loop, verdict, digest) if options.picture else None
+    return RunOutcome(verdict, facts, log_path, result_path, digest, picture, timing)
+
+
+def replay_log(
+    log: Path, out: Path, *, progress: Callable[[float], None] | None = None
+) -> ReplayOutcome:
+    """Run the scene in `log`'s header again into `out` and compare the digests tick by tick."""
+    with LogReader.open(log) as reader:
+        header = reader.header()
+        before = reader.digests()
+    try:
+        table = json.loads(header.config_json)
+        spec = check_scene(table["scene"], f"{log} (header)")
+        map_path = Path(table["map_path"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise LogError(
+            f"{log}: the header's configuration cannot be read ({error}); the log is damaged."
+        ) from error
+    if not map_path.is_file():
+        map_path = find_map(spec, log.parent)
+    spec = spec.model_copy(update={"map": spec.map.model_copy(update={"file": str(map_path)})})
+    net_digest = read(map_path).digest
+    if net_digest != header.map_digest:
+        raise LogError(
+            f"{log}: was run on a road file with SHA-256 {header.map_digest[:16]}, but {map_path} has "
+            f"{net_digest[:16]}. Put the road file of that run there, or beside the log."
+        )
+    outcome = run_scene(
+        spec, map_path.parent, out, progress=progress, options=RunOptions(picture=False)
+    )
+    with LogReader.open(outcome.log_path) as again:
+        after = again.digests()
+    return _compared(before, after, outcome, header.tick_ns, header.commit)
+
+
+def _compared(
+    before: tuple[
+        np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+        np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
+    ],
+    after: tuple[
+        np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+        np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
+    ],
+    outcome: RunOutcome,
+    tick_ns: int,
+    was_commit: str,
+) -> ReplayOutcome:
+    a, b = before[1], after[1]
+    digest_a = f"{int(a[-1]):016x}" if a.size else ""
+    common = min(a.size, b.size)
+    differ = np.flatnonzero(a[:common] != b[:common])
+    if differ.size:
+        tick = int(before[0][differ[0]])
+        message = (
+            f"the replay left the log at tick {tick} (t={tick * tick_ns / NS_PER_S:.2f} s); "
+            f"the log was written by commit {was_commit or 'unknown'}"
+        )
+        return ReplayOutcome(False, message, digest_a, outcome.digest, outcome)
+    if a.size < b.size:
+        message = f"the same for all {a.size} ticks that the log holds; it breaks off there, the replay goes on to {b.size}"
+        return ReplayOutcome(True, message, digest_a, outcome.digest, outcome)
+    if a.size > b.size:
+        message = f"the replay ended after {b.size} ticks, the log holds {a.size}"
+        return ReplayOutcome(False, message, digest_a, outcome.digest, outcome)
+    return ReplayOutcome(
+        True, f"the same in every one of {a.size} ticks", digest_a, outcome.digest, outcome
+    )
+
+
+def _epoch_ns(text: str) -> int:
+    from datetime import datetime
+
+    stamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return int(stamp.timestamp()) * NS_PER_S
+
+
+class _Builder:
+    """Holds what is being put together."""
+
+    def __init__(self, resolved: Resolved, options: RunOptions) -> None:
+        self.resolved = resolved
+        self.options = options
+        spec, net = resolved.spec, resolved.net
+        self.index: RoadIndex = build_index(net)
+        self.rows = RowAllocator(CAPACITY)
+        self.states = empty_states(CAPACITY)
+        self.statics = empty_statics(CAPACITY)
+        self.facts = RunFacts(duration_s=spec.duration_s)
+        self.timed: list[TimedUnit] = []
+        self.rsus: list[tuple[str, float, float]] = []
+        self.ports: dict[str, Port] = {}
+        self.antennas: dict[str, Antenna] = {}
+        self.units: list[Participant] = []
+
+    def loop(self, log: LogWriter) -> Loop:
+        """Everything wired."""
+        resolved, spec, net = self.resolved, self.resolved.spec, self.resolved.net
+        vehicles = tuple(
+            self._vehicle(item, f"vehicles.{k}") for k, item in enumerate(resolved.vehicles)
+        )
+        traffic = Traffic(net, resolved.traffic, spec.seed, self.states, self.statics, self.rows)
+        light = np.zeros(max(len(net.groups.id), 1), dtype=np.uint8)
+        world = HeadlessWorld(
+            net, self.index, self.states, self.statics, traffic, vehicles,
+            spec.tick_ms * 1_000_000, light, np.zeros(light.size),
+        )  # fmt: skip
+        for vehicle, item in zip(vehicles, resolved.vehicles, strict=True):
+            self._onboard(world, vehicle, item)
+        self._roadside(world)
+        self._fleet(world)
+        bus = InProcessBus(self.units, self.options.order)
+        rear = {
+            v.name: RearSection(v.params.hitch_x_m, v.params.rear_wheelbase_m)
+            for v in vehicles
+            if v.params.is_articulated
+        }
+        actors = {v.name: v.actor for v in vehicles}
+        self.facts.vehicles = dict(actors)
+        judge = Judge(spec, actors, rear=rear, lane_key=net.lane_key)
+        return Loop(
+            world=world,
+            bus=bus,
+            air=Air(make_channel(resolved.radio, spec.seed), world.tick_ns),
+            ports=self.ports,
+            antennas=dict(sorted(self.antennas.items())),
+            log=log,
+            judge=judge,
+            picture=PictureCollector(net, vehicles) if self.options.picture else None,
+            watch=SignalWatch(net, tuple(resolved.plans.values())),
+            truth_period_ticks=ticks(
+                spec.record.truth_period_ms, spec.tick_ms, "record.truth_period_ms"
+            ),
+            facts=self.facts,
+        )
+
+    # vehicles -----------------------------------------------------------------------------------------------------
+
+    def _vehicle(self, item: ResolvedVehicle, where: str) -> UnitVehicle:
+        spec, params, net = item.spec, item.params, self.resolved.net
+        line = build_route_line(net, spec, params.user_class, where)
+        taken = self.rows.take()
+        assert taken is not None, "automated vehicles take the first rows"
+        row, actor = taken
+        place_body(net, self.states, self.statics, row, actor, item, line)
+        referee = Referee(net, spec.name, actor, row, params.user_class, line, spec.stops)
+        cabin = None
+        if spec.passengers is not None and spec.stops:
+            p = spec.passengers
+            stations = [
+                (place.index, stop.on_call)
+                for place, stop in zip(line.stations, spec.stops, strict=True)
+            ]
+            passengers = PassengerParams(
+                p.boarding_per_hour, p.alighting_share, p.door_dead_time_s, p.boarding_s,
+                p.alighting_s, p.channels, p.capacity,
+            )  # fmt: skip
+            cabin = make_cabin(spec.name, passengers, stations, self.resolved.spec.seed)
+        lanes = np.zeros(net.num_lanes, dtype=np.bool_)
+        lanes[line.lanes] = True
+        return UnitVehicle(
+            spec.name, f"obu/{spec.name}", row, actor, params, line, referee, cabin, lanes
+        )
+
+    def _onboard(self, world: HeadlessWorld, vehicle: UnitVehicle, item: ResolvedVehicle) -> None:
+        spec, net = item.spec, self.resolved.net
+        end = int(vehicle.line.lanes[-1])
+        end_s = vehicle.line.length_m - float(vehicle.line.begin_m[-1])
+        mission = Mission(
+            start_lane=int(vehicle.line.lanes[0]),
+            start_s_m=spec.start_s_m,
+            stops=tuple(
+                StopTask(p.index, s.arrive_s, s.depart_s, s.min_dwell_s, s.on_call)
+                for p, s in zip(vehicle.line.stations, spec.stops, strict=True)
+            ),
+            destination_lane=end,
+            destination_s_m=end_s,
+            depart_s=spec.depart_s,
+        )
+        unit = OnboardUnit(
+            vehicle.unit, vehicle.actor, net, item.params, item.onboard, mission,
+            self.resolved.spec.tick_ms,
+        )  # fmt: skip
+        self._add(unit)
+        self.antennas[vehicle.unit] = Antenna(
+            vehicle.actor, item.params.height_m + VEHICLE_ANTENNA_M, vehicle.row
+        )
+        self.ports[vehicle.unit] = VehiclePort(
+            world, vehicle, item.spec.sensors, self.resolved.spec
+        )
+
+    def _add(self, unit: Participant) -> None:
+        timed = TimedUnit(unit, self.options.clock)
+        self.timed.append(timed)
+        self.units.append(timed)
+
+    # roadside ---------------------------------------------------------------------------------------------------
+
+    def _roadside(self, world: HeadlessWorld) -> None:
+        resolved, spec, net = self.resolved, self.resolved.spec, self.resolved.net
+        left: dict[int, SignalPlan] = dict(resolved.plans)
+        for k, (unit_spec, junctions) in enumerate(
+            zip(spec.roadside, resolved.roadside, strict=True)
+        ):
+            plans = [left.pop(j) for j in junctions]
+            name = f"rsu/{unit_spec.name}"
+            unit = RoadsideUnit(
+                name, net, plans, spec.tick_ms, x_m=unit_spec.x_m, y_m=unit_spec.y_m
+            )
+            self._add(unit)
+            self.rsus.append((unit_spec.name, unit.x_m, unit.y_m))
+            self.antennas[name] = Antenna(RSU_STATION + k, RSU_HEIGHT_M, -1, unit.x_m, unit.y_m)
+            self.ports[name] = RoadsidePort(world, unit_spec, unit.x_m, unit.y_m, junctions, spec)
+        fixed = [p for p in left.values() if p.mode == "fixed" and not p.priority.enabled]
+        if fixed:
+            self._add(FixedTimeBank(net, fixed, spec.tick_ms, "rsu/signals"))
+        for junction, plan in left.items():
+            if plan not in fixed:
+                name = f"rsu/signals-{net.junctions.id[junction]}"
+                self._add(SignalControllerUnit(net, plan, spec.tick_ms, name))
+                self.ports[name] = RoadsidePort(world, None, 0.0, 0.0, (junction,), spec)
+
+    def _fleet(self, world: HeadlessWorld) -> None:
+        spec = self.resolved.spec
+        if not self.antennas or not self.resolved.traffic.flows:
+            return  # nobody could hear them
+        self._add(FleetUnit("fleet", spec.tick_ms))
+        self.ports["fleet"] = FleetPort(world, spec)
+
+    # the end --------------------------------------------------------------------------------------------------------
+
+    def finish(self, loop: Loop) -> RunFacts:
+        """Numbers that are known at the end."""
+        world, facts = loop.world, self.facts
+        for vehicle in world.vehicles:
+            referee = vehicle.referee
+            referee.flush()
+            for block in referee.blocks:
+                loop.judge.on_trace(block)
+            referee.blocks.clear()
+            if referee.arrived_s is not None:
+                facts.arrived_s[vehicle.name] = referee.arrived_s
+            facts.signal_delay_s[vehicle.name] = referee.signal_delay_s
+        world.summarise(facts)
+        return facts
+
+    def timing(
+        self, duration_s: float, started_ns: int, ready_ns: int, ended_ns: int
+    ) -> dict[str, float]:
+        """Wall-clock figures; never compared."""
+        wall_s = (ended_ns - ready_ns) / NS_PER_S
+        out = {
+            "setup_s": (ready_ns - started_ns) / NS_PER_S,
+            "wall_s": wall_s,
+            "realtime_factor": duration_s / wall_s if wall_s > 0 else 0.0,
+        }
+        for unit in self.timed:
+            out[f"{unit.name}_ms_mean"] = unit.calls.mean_ms
+            if unit.plans.count:
+                out["planner_ms_mean"] = unit.plans.mean_ms
+                out["planner_ms_p99"] = unit.plans.quantile_ms(0.99)
+        return out
+
+    def picture(self, loop: Loop, verdict: Verdict, digest: str) -> RunPicture | None:
+        """What run.png is drawn from."""
+        if loop.picture is None:
+            return None
+        spec = self.resolved.spec
+        return loop.picture.finish(
+            title=spec.title or spec.name,
+            outcome=verdict.outcome.value,
+            sentence=verdict.sentence,
+            subtitle=f"seed {spec.seed}, digest {digest}",
+            duration_s=spec.duration_s,
+            rsus=tuple(self.rsus),
+            states=self.states,
+            statics=self.statics,
+            arrive_by_s={v.name: v.arrive_by_s for v in spec.vehicles},
+        )
+
+
+def place_body(
+    net: RoadNetwork,
+    states: ActorStates,
+    statics: ActorStatics,
+    row: int,
+    actor: int,
+    item: ResolvedVehicle,
+    line: RouteLine,
+) -> None:
+    """Put an automated vehicle at its start: front bumper at the start point, along the lane."""
+    p, lane = item.params, int(line.lanes[0])
+    s_rear = max(item.spec.start_s_m - p.front_x_m, 0.0)
+    pose = lane_pose(net, np.array([lane], np.int32), np.array([s_rear]), np.array([0.0]))
+    states.valid[row], states.id[row] = True, actor
+    states.x_m[row], states.y_m[row] = pose.x_m[0], pose.y_m[0]
+    states.z_m[row], states.yaw_rad[row] = pose.z_m[0], pose.yaw_rad[0]
+    states.speed_mps[row] = item.spec.speed_mps
+    states.lane[row], states.s_m[row] = lane, item.spec.start_s_m
+    statics.kind[row], statics.user_class[row] = int(p.kind), int(p.user_class)
+    statics.control[row] = int(Control.UNIT)
+    statics.length_m[row], statics.width_m[row], statics.height_m[row] = (
+        p.length_m, p.width_m, p.height_m,
+    )  # fmt: skip
+    statics.wheelbase_m[row], statics.rear_overhang_m[row] = p.wheelbase_m, p.rear_overhang_m
+    statics.hitch_x_m[row], statics.rear_length_m[row] = p.hitch_x_m, p.rear_length_m
+    statics.rear_wheelbase_m[row], statics.total_length_m[row] = (
+        p.rear_wheelbase_m, p.total_length_m,
+    )  # fmt: skip

@@ -1,0 +1,258 @@
+"""A scene resolved: every section checked by the room that owns it, against the road network, before anything moves.
+
+Errors are ConfigError/RoadError with the key path in the scene file. `resolved_json` is what the log header keeps: enough to build
+the same run again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from protocols.errors import ConfigError, IcvError
+from protocols.roads.network import RoadNetwork, UserClass
+from roadside.signals import SignalPlan, compile_plan, default_plan
+from scenarios.load import find_map
+from scenarios.spec import SceneSpec, VehicleSpec
+from sim.demand import default_flows, resolve_lanes
+from sim.radio.params import IdealParams, RangeLossParams, range_loss_preset
+from sim.route_line import station_row
+from sim.traffic import Flow, TrafficConfig, WalkerFlow
+from sim.traffic.config import KINDS
+from vehicle.dynamics import VehicleParams, vehicle_params
+from vehicle.onboard import OnboardConfig
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedVehicle:
+    """One automated vehicle, checked."""
+
+    spec: VehicleSpec
+    params: VehicleParams
+    onboard: OnboardConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Everything a run is built from."""
+
+    spec: SceneSpec
+    map_path: Path
+    net: RoadNetwork
+    vehicles: tuple[ResolvedVehicle, ...]
+    plans: dict[int, SignalPlan]  # junction index -> plan
+    roadside: tuple[tuple[int, ...], ...]  # junction indices of each roadside unit
+    traffic: TrafficConfig
+    radio: IdealParams | RangeLossParams
+
+
+def resolve(spec: SceneSpec, base: Path, net: RoadNetwork) -> Resolved:
+    """Check `spec` against `net`; `base` is the folder its paths start from."""
+    plans = _plans(spec, net)
+    return Resolved(
+        spec=spec,
+        map_path=find_map(spec, base),
+        net=net,
+        vehicles=tuple(_vehicle(spec, k) for k in range(len(spec.vehicles))),
+        plans=plans,
+        roadside=tuple(
+            _junctions(net, unit.junctions, f"roadside.{k}.junctions", plans)
+            for k, unit in enumerate(spec.roadside)
+        ),
+        traffic=_traffic(spec, net),
+        radio=_radio(spec),
+    )
+
+
+def resolved_json(spec: SceneSpec, map_path: Path) -> str:
+    """The whole scene with every default written out, and where its map was."""
+    table = {"scene": spec.model_dump(mode="json"), "map_path": str(map_path.resolve())}
+    return json.dumps(table, sort_keys=True, ensure_ascii=False)
+
+
+def _model(kind: type[Model], table: dict[str, Any], where: str) -> Model:
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([where, *(str(part) for part in first["loc"])])
+        found = first.get("input")
+        shown = f", found {found!r}" if isinstance(found, (str, int, float, bool)) else ""
+        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ConfigError(f"{key}: {first['msg']}{shown}{more}.") from None
+
+
+def _vehicle(spec: SceneSpec, k: int) -> ResolvedVehicle:
+    vehicle = spec.vehicles[k]
+    where = f"vehicles.{k}"
+    try:
+        params = vehicle_params(vehicle.type)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.type: {error}") from None
+    both = _merged(spec.onboard, vehicle.onboard)
+    return ResolvedVehicle(vehicle, params, _model(OnboardConfig, both, f"{where}.onboard"))
+
+
+def _merged(low: dict[str, JsonValue], high: dict[str, JsonValue]) -> dict[str, Any]:
+    """`high` over `low`, tables merged key by key."""
+    out: dict[str, Any] = dict(low)
+    for key, value in high.items():
+        under = out.get(key)
+        if isinstance(under, dict) and isinstance(value, dict):
+            out[key] = _merged(under, value)
+        else:
+            out[key] = value
+    return out
+
+
+def _junction(net: RoadNetwork, name: str, where: str) -> int:
+    for names in (net.junctions.id, net.junctions.name):
+        if name in names:
+            return names.index(name)
+    known = ", ".join(n or i for n, i in zip(net.junctions.name, net.junctions.id, strict=True))
+    raise ConfigError(
+        f"{where}: junction '{name}' is not on road network '{net.name}'. Known: {known or 'none'}."
+    )
+
+
+def _junctions(
+    net: RoadNetwork, names: tuple[str, ...], where: str, plans: dict[int, SignalPlan]
+) -> tuple[int, ...]:
+    found = tuple(_junction(net, name, f"{where}.{k}") for k, name in enumerate(names))
+    for k, junction in enumerate(found):
+        if junction not in plans:
+            raise ConfigError(
+                f"{where}.{k}: junction '{names[k]}' has no signals, so a roadside unit has nothing to "
+                "run there. Name a signalised junction, or add [[signals]] for it."
+            )
+    return found
+
+
+def _plans(spec: SceneSpec, net: RoadNetwork) -> dict[int, SignalPlan]:
+    plans: dict[int, SignalPlan] = {}
+    for k, table in enumerate(spec.signals):
+        where = f"signals.{k}"
+        plan = _model(SignalPlan, dict(table), where)
+        junction = _junction(net, plan.junction, f"{where}.junction")
+        if junction in plans:
+            raise ConfigError(
+                f"{where}: junction '{plan.junction}' has two plans; keep one per junction."
+            )
+        try:
+            compile_plan(net, plan, where)
+        except IcvError as error:
+            text = str(error)
+            raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from error
+        plans[junction] = plan
+    if spec.default_signals:
+        for junction in range(len(net.junctions.id)):
+            if junction not in plans and bool(net.junctions.is_signalised[junction]):
+                plan_or_none = default_plan(net, junction)
+                if plan_or_none is not None:
+                    plans[junction] = plan_or_none
+    return plans
+
+
+def _traffic(spec: SceneSpec, net: RoadNetwork) -> TrafficConfig:
+    flows = list(spec.demand.flows)
+    if not flows and not spec.vehicles:
+        flows = list(default_flows(net))
+    return TrafficConfig(
+        flows=tuple(
+            _flow(net, flow, f"demand.flows.{k} ('{flow.name}')") for k, flow in enumerate(flows)
+        ),
+        walkers=tuple(
+            WalkerFlow(
+                name=walkers.name,
+                per_hour=walkers.per_hour,
+                crossings=tuple(
+                    _crossing(net, c, f"demand.walkers.{k}.crossings") for c in walkers.crossings
+                ),
+                path=walkers.path,
+                kind=walkers.kind,
+                start_s=walkers.start_s,
+                end_s=walkers.end_s,
+            )
+            for k, walkers in enumerate(spec.demand.walkers)
+        ),
+    )
+
+
+def _flow(net: RoadNetwork, flow: Any, where: str) -> Flow:
+    unknown = [kind for kind in flow.mix if kind not in KINDS]
+    if unknown:
+        raise ConfigError(
+            f"{where}.mix: unknown vehicle class '{unknown[0]}'; known: {', '.join(KINDS)}."
+        )
+    who = UserClass(0)
+    for kind in flow.mix:
+        who |= KINDS[kind][1]
+    first = KINDS[next(iter(flow.mix))][1]
+    origins = [
+        lane
+        for text in flow.origins
+        for lane in resolve_lanes(net, text, True, first, f"{where}.origins")
+    ]
+    destinations: list[tuple[int, float]] = []
+    for text, weight in flow.destinations.items():
+        lanes = resolve_lanes(net, text, False, first, f"{where}.destinations")
+        destinations += [(lane, weight / len(lanes)) for lane in lanes]
+    stops = tuple(station_row(net, name, f"{where}.stops")[0] for name in flow.stops)
+    return Flow(
+        name=flow.name,
+        origins=tuple(origins),
+        destinations=tuple(destinations),
+        vehicles_per_hour=flow.vehicles_per_hour,
+        mix=tuple(sorted(flow.mix.items())),
+        start_s=flow.start_s,
+        end_s=flow.end_s,
+        process=flow.process,
+        stops=stops,
+        dwell_s=flow.dwell_s,
+    )
+
+
+def _crossing(net: RoadNetwork, name: str, where: str) -> int:
+    if name in net.crossings.id:
+        return net.crossings.id.index(name)
+    known = ", ".join(net.crossings.id[:12]) or "none"
+    raise ConfigError(
+        f"{where}: crossing '{name}' is not on road network '{net.name}'. Known: {known}."
+    )
+
+
+def _radio(spec: SceneSpec) -> IdealParams | RangeLossParams:
+    table = dict(spec.radio)
+    model = table.pop("model", "ideal")
+    if model not in ("ideal", "range_loss"):
+        raise ConfigError(
+            f"radio.model: unknown radio model {model!r}; expected 'ideal' or 'range_loss'."
+        )
+    preset = table.pop("preset", None)
+    if preset is not None and (model == "ideal" or not isinstance(preset, str)):
+        raise ConfigError("radio.preset: presets are names of the 'range_loss' model.")
+    base: IdealParams | RangeLossParams
+    if model == "ideal":
+        base = IdealParams()
+    else:
+        base = range_loss_preset(preset) if isinstance(preset, str) else RangeLossParams()
+    known = type(base).__dataclass_fields__
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(
+                f"radio.{key}: unknown key of radio model '{model}'; known: {', '.join(known)}."
+            )
+        is_text = known[key].type == "str"
+        if is_text != isinstance(value, str) or (
+            not is_text and not isinstance(value, (int, float))
+        ):
+            raise ConfigError(
+                f"radio.{key}: found {value!r}, expected {'a name' if is_text else 'a number'}."
+            )
+    return replace(base, **table)  # type: ignore[arg-type]

@@ -1,0 +1,288 @@
+"""The loop: one tick after the other, in the order every promise rests on.
+
+1 world exposes the state at tick k; 2 sensors that are due sample it; 3-4 what the radio has delivered is put into inboxes;
+5 units answer; 6 truth, messages and commands go into the digest and the log; 7 the world advances. What is sent in tick k is
+heard in tick k+1 at the earliest. The loop knows the participant interface, never a concrete unit; `sim.compose` wires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from protocols import codec, topics
+from protocols.bus import Bus
+from protocols.judging import Event, EventKind, RunFacts
+from protocols.messages import (
+    BasicSafetyBatch,
+    RequestStatus,
+    RoadsideCoordination,
+    SignalCommand,
+    VehicleCommand,
+    VehicleIntention,
+)
+from protocols.participant import Inbox, Outbox, Transmission
+from protocols.roads.network import U32
+from protocols.sensing import Readings
+from protocols.simtime import NS_PER_MS, NS_PER_S, Now
+from scenarios.criteria import Judge
+from sim.log.digest import DigestChain
+from sim.log.writer import LogWriter
+from sim.picture import PictureCollector
+from sim.radio.air import Air
+from sim.radio.channel import Stations
+from sim.radio.fates import Fate, TickFates
+from sim.signal_watch import SignalWatch
+from sim.world import HeadlessWorld
+
+
+class Port(Protocol):
+    """The sensors of one unit."""
+
+    def sample(self, tick: int, t_ns: int) -> Readings:
+        """What is due at this tick."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Antenna:
+    """A unit on the air: fixed at a place, or moving with a row of the state."""
+
+    station_id: int
+    height_m: float
+    row: int  # -1: fixed
+    x_m: float = 0.0
+    y_m: float = 0.0
+
+
+@dataclass(slots=True)
+class Loop:
+    """One run. Built by `sim.compose`."""
+
+    world: HeadlessWorld
+    bus: Bus
+    air: Air
+    ports: Mapping[str, Port]
+    antennas: Mapping[str, Antenna]  # who hears; senders without one are batches of vehicles
+    log: LogWriter
+    judge: Judge
+    picture: PictureCollector | None
+    watch: SignalWatch
+    truth_period_ticks: int
+    facts: RunFacts
+    chain: DigestChain = field(default_factory=DigestChain)
+    _seq: dict[str, int] = field(default_factory=dict)
+    _last_sent: dict[str, int] = field(default_factory=dict)
+    _requests: set[tuple[int, int]] = field(default_factory=set)
+    _granted: set[tuple[int, int, int]] = field(default_factory=set)
+    _last_digest: int = 0
+
+    def run(self, num_ticks: int, progress: Callable[[float], None] | None) -> int:
+        """Runs `num_ticks` ticks; the digest of the last one. Errors pass through after the log is flushed."""
+        world = self.world
+        for tick in range(num_ticks):
+            now = Now(tick, tick * world.tick_ns)
+            if progress is not None and now.t_ns % NS_PER_S == 0:
+                progress(now.t_ns / NS_PER_S)
+            self._tick(now)
+        if progress is not None:
+            progress(num_ticks * world.tick_ns / NS_PER_S)
+        return self._last_digest
+
+    def _tick(self, now: Now) -> None:
+        world, tick, t_ns = self.world, now.tick, now.t_ns
+        self._observe(now)
+        outboxes = self.bus.exchange(
+            now,
+            {
+                name: Inbox(self.air.collect(name, now), self._read(name, tick, t_ns))
+                for name in self.bus.due(tick)
+            },
+        )
+        self._transmit(now, outboxes)
+        commands, signals = self._commands(now, outboxes)
+        for vehicle in world.vehicles:
+            command = commands.get(vehicle.unit, vehicle.command)
+            self.log.trace(vehicle.name, t_ns, world.states, vehicle.row, command)
+        if tick % self.truth_period_ticks == 0:
+            self.log.world(t_ns, world.states, world.statics)
+        self.chain.truth(world.states)
+        digest = self.chain.close_tick(tick)
+        self.log.digest(digest)
+        self._last_digest = digest.digest
+        world.step(t_ns, commands, signals)
+
+    # 1 what is there ------------------------------------------------------------------------------------------
+
+    def _observe(self, now: Now) -> None:
+        world, t_ns = self.world, now.t_ns
+        dt_s = world.tick_ns / NS_PER_S
+        for vehicle in world.vehicles:
+            referee = vehicle.referee
+            referee.observe(t_ns, dt_s, world.states, world.light, world.red_since_ns)
+            for event in referee.events:
+                self.tell(event)
+            referee.events.clear()
+            for block in referee.blocks:
+                self.judge.on_trace(block)
+            referee.blocks.clear()
+        for event in world.events:
+            self.tell(event)
+        world.events.clear()
+        for event in self.watch.observe(t_ns, world.light):
+            self.tell(event)
+        self.log.signals(t_ns, world.light)
+        if self.picture is not None:
+            self.picture.observe(t_ns, world.states, world.statics, world.light)
+
+    def tell(self, event: Event) -> None:
+        """One event to judge, picture and log."""
+        self.judge.on_event(event)
+        if self.picture is not None:
+            self.picture.on_event(event)
+        self.log.event(
+            event.t_ns,
+            event.kind.name.lower(),
+            str(event.actor),
+            event.text,
+            {"other": event.other, "lane": event.lane, "value": event.value},
+        )
+
+    def _read(self, name: str, tick: int, t_ns: int) -> Readings:
+        port = self.ports.get(name)
+        return port.sample(tick, t_ns) if port is not None else _NOTHING
+
+    # 3 radio ----------------------------------------------------------------------------------------------------
+
+    def _transmit(self, now: Now, outboxes: Mapping[str, Outbox]) -> None:
+        is_any = False
+        for name, outbox in outboxes.items():
+            for item in outbox.transmissions:
+                is_any = True
+                self._send(now, name, item)
+            if outbox.plan is not None:
+                data = codec.encode(outbox.plan)
+                self._record("obu/plan", name, now.t_ns, data)
+            if outbox.notes:
+                self.log.notes(name, now.t_ns, outbox.notes)
+        if not is_any:
+            return
+        names = list(self.antennas)
+        places = [self._place(self.antennas[name]) for name in names]
+        stations = Stations(
+            np.array([self.antennas[name].station_id for name in names], np.uint32),
+            np.array([x for x, _ in places]),
+            np.array([y for _, y in places]),
+            np.array([self.antennas[name].height_m for name in names]),
+        )
+        fates = self.air.propagate(now, names, stations)
+        if fates is not None:
+            self.log.fates(fates)
+            self._count(fates)
+
+    def _send(self, now: Now, name: str, item: Transmission) -> None:
+        data = codec.encode(item.message)
+        antenna = self.antennas.get(name)
+        if antenna is not None:
+            x, y = self._place(antenna)
+            origin = Stations(
+                np.array([antenna.station_id], np.uint32),
+                np.array([x]), np.array([y]), np.array([antenna.height_m]),
+            )  # fmt: skip
+            rows = 1
+        else:
+            assert isinstance(item.message, BasicSafetyBatch)
+            origin = self._fleet(item.message.station_id)
+            rows = origin.id.size
+        seq = self.air.send(name, item.topic, item.message, len(data), origin)
+        self.log.message(item.topic, name, seq, now.t_ns, data)
+        self.chain.message(name, item.topic, seq, data)
+        facts = self.facts
+        facts.messages_sent[item.topic] = facts.messages_sent.get(item.topic, 0) + rows
+        key = f"{name} {item.topic}"
+        last = self._last_sent.get(key)
+        if last is not None and topics.topic(item.topic).period_ms is not None:
+            gap_ms = (now.t_ns - last) / NS_PER_MS
+            facts.max_gap_ms[key] = max(facts.max_gap_ms.get(key, 0.0), gap_ms)
+        self._last_sent[key] = now.t_ns
+        self._priority(now, item)
+
+    def _priority(self, now: Now, item: Transmission) -> None:
+        message = item.message
+        if isinstance(message, VehicleIntention) and not message.is_cancel:
+            self._requests.add((message.station_id, message.request_id))
+            self.facts.priority_requests = len(self._requests)
+        elif isinstance(message, RoadsideCoordination) and message.status in _GRANTS:
+            key = (message.node_id, message.station_id, message.request_id)
+            if key not in self._granted:
+                self._granted.add(key)
+                self.facts.priority_granted = len(self._granted)
+                value = _GRANTS[message.status]
+                self.tell(
+                    Event(
+                        now.t_ns,
+                        EventKind.PRIORITY_GRANTED,
+                        message.station_id,
+                        message.node_id,
+                        value=value,
+                        text=message.reason,
+                    )
+                )
+
+    def _place(self, antenna: Antenna) -> tuple[float, float]:
+        if antenna.row < 0:
+            return antenna.x_m, antenna.y_m
+        states = self.world.states
+        return float(states.x_m[antenna.row]), float(states.y_m[antenna.row])
+
+    def _fleet(self, ids: U32) -> Stations:
+        """Where the vehicles of a batch stand (truth: radio is physics)."""
+        states = self.world.states
+        rows = np.flatnonzero(states.valid)
+        order = rows[np.argsort(states.id[rows], kind="stable")]
+        at = order[np.minimum(np.searchsorted(states.id[order], ids), order.size - 1)]
+        height = self.world.statics.height_m[at]
+        return Stations(ids, states.x_m[at], states.y_m[at], height)
+
+    def _count(self, fates: TickFates) -> None:
+        heard = np.add.reduceat(
+            (fates.fate == Fate.DELIVERED).sum(axis=1),
+            np.concatenate(([0], np.cumsum(fates.num_rows)[:-1])).astype(np.int64),
+        )
+        counts = self.facts.messages_heard
+        for topic, number, rows in zip(
+            fates.topics, heard.tolist(), fates.num_rows.tolist(), strict=True
+        ):
+            if rows:
+                counts[topic] = counts.get(topic, 0) + number
+
+    # 5 commands --------------------------------------------------------------------------------------------------
+
+    def _commands(
+        self, now: Now, outboxes: Mapping[str, Outbox]
+    ) -> tuple[dict[str, VehicleCommand], list[SignalCommand]]:
+        vehicles: dict[str, VehicleCommand] = {}
+        signals: list[SignalCommand] = []
+        for name, outbox in outboxes.items():
+            if outbox.vehicle is not None:
+                vehicles[name] = outbox.vehicle
+                self.chain.command(name, codec.encode(outbox.vehicle))
+            if outbox.signals is not None:
+                signals.append(outbox.signals)
+                data = codec.encode(outbox.signals)
+                self.chain.command(name, data)
+                self._record("cmd/signal", name, now.t_ns, data)
+        return vehicles, signals
+
+    def _record(self, topic: str, name: str, t_ns: int, data: bytes) -> None:
+        key = f"{name} {topic}"
+        seq = self._seq.get(key, 0)
+        self._seq[key] = seq + 1
+        self.log.message(topic, name, seq, t_ns, data)
+
+
+_NOTHING = Readings()
+_GRANTS = {RequestStatus.GRANTED_EXTENSION: 1.0, RequestStatus.GRANTED_EARLY_GREEN: 2.0}
