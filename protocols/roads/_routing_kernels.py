@@ -10,24 +10,21 @@ from numba import njit
 
 @njit(cache=True)
 def cost_to_go(
-    target: Any, admitted: Any, drive_s: Any, from_start: Any, from_lane: Any,
-    left: Any, right: Any, change_left_s: Any, change_right_s: Any, cost: Any,
+    target: Any, admitted: Any, drive_s: Any, from_start: Any, from_lane: Any, left: Any,
+    right: Any, change_left_s: Any, change_right_s: Any, heap_cost: Any, heap_lane: Any, cost: Any,
 ) -> None:  # fmt: skip
-    """Reverse Dijkstra from the lanes `target` into `cost` (L,).
+    """Reverse Dijkstra from the lanes `target` (increasing) into `cost` (L,), inf on entry.
 
     cost[lane] = min(drive_s[lane] + min cost[successor], change cost + cost[neighbour]); the
-    heap breaks ties by lane index.
+    heap breaks ties by lane index. It needs room for every edge and every target.
     """
-    cost[:] = np.inf
-    heap_cost = np.empty(max(256, target.size))
-    heap_lane = np.empty(heap_cost.size, np.int64)
     size = 0
     for k in range(target.size):
-        if admitted[target[k]] and cost[target[k]] > 0.0:
+        if admitted[target[k]]:
             cost[target[k]] = 0.0
-            heap_cost[size], heap_lane[size] = 0.0, target[k]  # all equal: a valid heap
+            heap_cost[size] = 0.0
+            heap_lane[size] = target[k]  # equal costs, increasing lanes: a valid heap
             size += 1
-    heap_lane[:size] = np.sort(heap_lane[:size])
     while size > 0:
         at, lane = heap_cost[0], heap_lane[0]
         size -= 1
@@ -69,12 +66,6 @@ def cost_to_go(
             if not admitted[new] or not new_cost < cost[new]:
                 continue
             cost[new] = new_cost
-            if size == heap_cost.size:
-                wider_cost = np.empty(2 * size)
-                wider_lane = np.empty(2 * size, np.int64)
-                wider_cost[:size] = heap_cost
-                wider_lane[:size] = heap_lane
-                heap_cost, heap_lane = wider_cost, wider_lane
             hole = size
             size += 1
             while hole > 0:

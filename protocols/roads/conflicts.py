@@ -78,13 +78,9 @@ def find_conflicts(
     counts = np.bincount(junction_of_entry[keep], minlength=junctions.lane_start.size - 1)
     start = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     member = junctions.lane[keep].astype(np.int64)
-    half_m = np.clip(points.width_m / 2 - EDGE_CLEARANCE_M, MIN_HALF_M, BODY_HALF_M)
     # Lanes of one direction of one section ride side by side.
     neighbour = lanes.section.astype(np.int64) * 2 + (lanes.direction > 0)
-    pair, span = _conflict_kernels.overlaps(
-        start, member, lanes.point_start, points.s_m, points.x_m, points.y_m, points.yaw_rad,
-        half_m, neighbour,
-    )  # fmt: skip
+    pair, span = _overlaps(lanes, points, start, member, neighbour)
     a, b = pair[:, 0].astype(np.int64), pair[:, 1].astype(np.int64)
     kind = _kinds(lanes, a, b)
     a_waits = _right_of_way(lanes, points, a, b, kind, priority, sign_kind)
@@ -105,6 +101,39 @@ def find_conflicts(
         kind=np.concatenate((kind, kind))[order],
         right_of_way=np.concatenate((a_waits, b_waits))[order],
     )
+
+
+def _overlaps(
+    lanes: Lanes,
+    points: Points,
+    start: npt.NDArray[np.int64],
+    member: npt.NDArray[np.int64],
+    neighbour: npt.NDArray[np.int64],
+) -> tuple[I32, F64]:
+    """(n, 2) lanes and (n, 4) s_in, s_out on either, of every pair of bodies that overlap."""
+    half_m = np.clip(points.width_m / 2 - EDGE_CLEARANCE_M, MIN_HALF_M, BODY_HALF_M)
+    xy_m = np.stack((points.x_m, points.y_m), axis=1)
+    across = np.stack((-np.sin(points.yaw_rad), np.cos(points.yaw_rad)), axis=1) * half_m[:, None]
+    left, right = xy_m + across, xy_m - across
+    # Quad of sample i: right i, right i+1, left i+1, left i. The last of a lane is never read.
+    quad = np.stack((right, np.roll(right, -1, 0), np.roll(left, -1, 0), left), axis=1)
+    box = np.concatenate((quad.min(axis=1), quad.max(axis=1)), axis=1)
+    edge = np.concatenate((np.minimum(left, right), np.maximum(left, right)), axis=1)
+    first = lanes.point_start[:-1]
+    lane_box = np.concatenate(
+        (np.minimum.reduceat(edge[:, :2], first), np.maximum.reduceat(edge[:, 2:], first)), axis=1
+    )
+    poly, spare = np.empty((16, 2)), np.empty((16, 2))
+    count = 8 * member.size
+    while True:
+        pair, span = np.empty((count, 2), dtype=np.int32), np.empty((count, 4))
+        found = _conflict_kernels.overlaps(
+            start, member, neighbour, lane_box, lanes.point_start, points.s_m, xy_m, quad, box,
+            poly, spare, pair, span,
+        )  # fmt: skip
+        if found <= count:
+            return pair[:found], span[:found]
+        count = found
 
 
 def _shares(

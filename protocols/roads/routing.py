@@ -115,13 +115,15 @@ def cost_to_go(net: RoadNetwork, target_lanes: Sequence[int] | I32, user_class: 
 
 
 def _cost(net: RoadNetwork, graph: _Graph, target_lanes: Sequence[int] | I32) -> F64:
-    target = np.asarray(target_lanes, dtype=np.int64).reshape(-1)
-    if target.size and not (target.min() >= 0 and target.max() < net.num_lanes):
+    target = np.unique(np.asarray(target_lanes, dtype=np.int64))
+    if target.size and not (target[0] >= 0 and target[-1] < net.num_lanes):
         raise ValueError(f"target lanes {target.tolist()} are not all in 0..{net.num_lanes - 1}")
-    cost = np.empty(net.num_lanes)
+    room = graph.from_lane.size + 2 * net.num_lanes + target.size
+    cost = np.full(net.num_lanes, np.inf)
     _routing_kernels.cost_to_go(
         target, graph.admitted, graph.drive_s, graph.from_start, graph.from_lane, net.lanes.left,
-        net.lanes.right, graph.change_left_s, graph.change_right_s, cost,
+        net.lanes.right, graph.change_left_s, graph.change_right_s, np.empty(room),
+        np.empty(room, dtype=np.int64), cost,
     )  # fmt: skip
     return cost
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from protocols.roads import _conflict_kernels
+from protocols.roads import conflicts as conflicts_module
 from protocols.roads.conflicts import find_conflicts
 from protocols.roads.network import ConflictKind, Conflicts, RightOfWay, UserClass
 from tests.support.naive_roads import Strip, arc, body_overlap, flat_lanes, line
@@ -237,16 +239,15 @@ def test_every_row_has_its_mirror_row() -> None:
             assert conflicts.right_of_way[twin] == 2 - conflicts.right_of_way[row]
 
 
-def test_the_compiled_kernel_equals_its_python_twin() -> None:
+def test_the_compiled_kernel_equals_its_python_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     lanes, points, junctions = flat_lanes(crossroads())
-    half = np.full(points.s_m.size, HALF_M)
-    member = junctions.lane.astype(np.int64)
-    arguments = (
-        np.asarray([0, member.size]), member, lanes.point_start, points.s_m, points.x_m, points.y_m,
-        points.yaw_rad, half, np.arange(member.size),
-    )  # fmt: skip
-    compiled = _conflict_kernels.overlaps(*arguments)
-    plain = _conflict_kernels.overlaps.py_func(*arguments)
-    assert compiled[0].tolist() == plain[0].tolist()
-    # Fused multiply-add may differ in the last bit; nothing may be larger than that.
-    np.testing.assert_allclose(compiled[1], plain[1], rtol=0, atol=1e-12)
+    compiled = find_conflicts(lanes, points, junctions)
+    plain = SimpleNamespace(overlaps=_conflict_kernels.overlaps.py_func)
+    monkeypatch.setattr(_conflict_kernels, "_clip", _conflict_kernels._clip.py_func)
+    monkeypatch.setattr(conflicts_module, "_conflict_kernels", plain)
+    twin = find_conflicts(lanes, points, junctions)
+    assert compiled.other.size > 10
+    assert compiled.other.tolist() == twin.other.tolist()
+    # A fused multiply-add may differ in the last bit; nothing may be larger than that.
+    np.testing.assert_allclose(compiled.s_in_m, twin.s_in_m, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(compiled.s_out_m, twin.s_out_m, rtol=0, atol=1e-12)

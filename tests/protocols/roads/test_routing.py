@@ -322,9 +322,9 @@ def test_compiled_kernels_equal_their_python_twins(island: RoadNetwork) -> None:
     arguments = (
         np.asarray([2, 5]), np.ones(num, dtype=np.bool_), draw.uniform(1, 9, num), start,
         owner[order], net.lanes.left, net.lanes.right, draw.uniform(1, 9, num),
-        draw.uniform(1, 9, num),
+        draw.uniform(1, 9, num), np.empty(200), np.empty(200, dtype=np.int64),
     )  # fmt: skip
-    compiled, plain = np.empty(num), np.empty(num)
+    compiled, plain = np.full(num, np.inf), np.full(num, np.inf)
     _routing_kernels.cost_to_go(*arguments, compiled)
     _routing_kernels.cost_to_go.py_func(*arguments, plain)
     assert compiled.tolist() == plain.tolist()
