@@ -12,61 +12,82 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-_FAR = 1e9
+FAR = 1e9
 
 
 @njit(cache=True)
 def assign(cost: Any, alone: float) -> Any:
     """(n,) column for each row of (n, m) `cost` at least total cost, -1 where staying alone (at cost `alone`) is cheaper.
 
+    Entries of FAR are pairs that cannot be.
     Shortest augmenting paths with potentials (Jonker and Volgenant 1987, as in Kuhn's method): columns m..m+n-1 are "row i
     stays alone".
     """
     n, m = cost.shape
     width = m + n
-    row_of = np.full(width + 1, -1, dtype=np.int64)  # last entry: the row being placed
+    near = np.empty((n, m + 1), dtype=np.int64)  # columns that each row may take, its own "alone" last
+    num_near = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        count = 0
+        for j in range(m):
+            if cost[i, j] < FAR:
+                near[i, count] = j
+                count += 1
+        near[i, count] = m + i
+        num_near[i] = count + 1
+
+    row_of = np.full(width + 1, -1)  # last entry: the row being placed
     u = np.zeros(n)
     v = np.zeros(width + 1)
+    way = np.full(width + 1, width)
+    least = np.full(width + 1, np.inf)
+    state = np.full(width + 1, 0)  # 1 seen, 2 in the tree
+    seen = np.empty(width + 1, dtype=np.int64)
     for row in range(n):
         row_of[width] = row
-        way = np.full(width, width, dtype=np.int64)
-        least = np.full(width, np.inf)
-        done = np.zeros(width + 1, dtype=np.bool_)
+        seen[0] = width
+        num_seen = 1
         at = width
         while row_of[at] >= 0:
-            done[at] = True
+            state[at] = 2
             i = row_of[at]
-            delta = np.inf
-            following = -1
-            for j in range(width):
-                if done[j]:
+            for c in range(num_near[i]):
+                j = near[i, c]
+                if state[j] == 2:
                     continue
-                price = _FAR
-                if j < m:
-                    price = cost[i, j]
-                elif j == m + i:
-                    price = alone
-                reduced = price - u[i] - v[j]
+                reduced = (cost[i, j] if j < m else alone) - u[i] - v[j]
+                if state[j] == 0:
+                    state[j] = 1
+                    seen[num_seen] = j
+                    num_seen += 1
                 if reduced < least[j]:
                     least[j] = reduced
                     way[j] = at
-                if least[j] < delta:
+            delta = np.inf
+            following = width
+            for c in range(num_seen):
+                j = seen[c]
+                if state[j] == 1 and least[j] < delta:
                     delta = least[j]
                     following = j
-            for j in range(width + 1):
-                if done[j]:
+            for c in range(num_seen):
+                j = seen[c]
+                if state[j] == 2:
                     u[row_of[j]] += delta
                     v[j] -= delta
-                elif j < width:
+                else:
                     least[j] -= delta
             at = following
         while at != width:
             before = way[at]
             row_of[at] = row_of[before]
             at = before
-    out = np.full(n, -1, dtype=np.int64)
+        for c in range(num_seen):
+            state[seen[c]] = 0
+            least[seen[c]] = np.inf
+    out = np.full(n, -1)
     for j in range(m):
-        if row_of[j] >= 0 and cost[row_of[j], j] < _FAR:
+        if row_of[j] >= 0:
             out[row_of[j]] = j
     return out
 
@@ -97,7 +118,7 @@ def update(
         track[k, 6] += dt * dt * accel2
 
     n = detection.shape[0]
-    cost = np.full((n, m), _FAR)
+    cost = np.full((n, m), FAR)
     for i in range(n):
         noise = detection[i, 7] * detection[i, 7]
         for j in range(m):
@@ -120,11 +141,7 @@ def update(
             if distance2 < 2.0 * gate:
                 # The spread term keeps a vague track from stealing what a sharp one explains better.
                 cost[i, j] = distance2 + 2.0 * np.log(spread)
-    low = 0.0
-    for i in range(n):
-        for j in range(m):
-            low = min(low, cost[i, j])
-    pair = assign(cost - low, 3.0 * gate - low)
+    pair = assign(cost, 3.0 * gate)
 
     is_hit = np.zeros(m, dtype=np.bool_)
     for i in range(n):
@@ -185,18 +202,22 @@ def update(
             k += 1
         if k == meta.shape[0]:
             break  # full: what is not tracked yet waits
-        track[k, 0:4] = detection[i, 0:4]
+        for c in range(4):
+            track[k, c] = detection[i, c]
         track[k, 4] = detection[i, 7] * detection[i, 7]
         track[k, 5] = 0.0
         track[k, 6] = velocity2
         track[k, 7] = np.cos(detection[i, 4])
         track[k, 8] = np.sin(detection[i, 4])
-        track[k, 9:11] = detection[i, 5:7]
-        votes[k, :] = 0.0
+        track[k, 9] = detection[i, 5]
+        track[k, 10] = detection[i, 6]
+        for c in range(votes.shape[1]):
+            votes[k, c] = 0.0
         votes[k, int(detection[i, 8])] = 1.0
         meta[k, 0] = next_id
-        meta[k, 1:4] = 0
         meta[k, 1] = 1
+        meta[k, 2] = 0
+        meta[k, 3] = 0
         meta[k, 4] = 1 if setting[4] <= 1 else 0
         next_id += 1
     return next_id
