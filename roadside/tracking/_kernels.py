@@ -25,7 +25,9 @@ def assign(cost: Any, alone: float) -> Any:
     """
     n, m = cost.shape
     width = m + n
-    near = np.empty((n, m + 1), dtype=np.int64)  # columns that each row may take, its own "alone" last
+    near = np.empty(
+        (n, m + 1), dtype=np.int64
+    )  # columns that each row may take, its own "alone" last
     num_near = np.empty(n, dtype=np.int64)
     for i in range(n):
         count = 0

@@ -1,0 +1,159 @@
+"""A working fixed-time plan for any signalised junction, from nothing but its geometry.
+
+Stages come from colouring the graph of groups that must not be green together (DSATUR, Brelaz 1979; ties by group order, so
+the same map always gets the same plan). Left turns with a group of their own are protected; groups that mix movements share
+a green with the oncoming ones and are shown permissive. Pedestrians join the first stage that is free of them, or get one of
+their own. Greens follow Webster's cycle (Webster 1958), C = (1.5 L + 5) / (1 - Y), from given flows or from typical ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from math import ceil
+from typing import Final
+
+import numpy as np
+
+from protocols.roads.network import Bool, RoadNetwork
+from roadside.signals.config import PedestrianPlan, SignalPlan, StagePlan, practice
+from roadside.signals.layout import JunctionLayout, junction_index, junction_layout
+from roadside.signals.timing import compile_plan
+
+THROUGH_VPH_PER_LANE: Final = 300.0  # typical urban flows, used where none are given
+FAR_TURN_VPH_PER_LANE: Final = 120.0
+MIN_CYCLE_S: Final = 40.0
+MAX_CYCLE_S: Final = (
+    120.0  # longer cycles only lengthen queues and tempt pedestrians to cross on red
+)
+MAX_FLOW_RATIO: Final = 0.9  # above it Webster's formula diverges
+
+
+def default_plans(net: RoadNetwork, skip: Collection[str] = ()) -> tuple[SignalPlan, ...]:
+    """A plan for every junction with signal groups whose id and name are not in `skip`."""
+    plans = []
+    for j, (junction, name) in enumerate(zip(net.junctions.id, net.junctions.name, strict=True)):
+        if junction in skip or name in skip or not (net.groups.junction == j).any():
+            continue
+        plans.append(default_plan(net, junction))
+    return tuple(plans)
+
+
+def default_plan(
+    net: RoadNetwork, junction: str, flow_vph: Mapping[str, float] | None = None
+) -> SignalPlan:
+    """A fixed plan of `junction` (id or name). `flow_vph`: flow per group id or name; missing ones are typical.
+
+    Raises ConfigError for an unknown junction, one without groups, or a flow of an unknown group.
+    """
+    layout = junction_layout(net, junction_index(net, junction))
+    stages = stage_groups(layout)
+    flows = {
+        layout.local(name, "default plan: flow_vph"): flow
+        for name, flow in sorted((flow_vph or {}).items())
+    }
+    change_s = practice("yellow_s") + practice("all_red_s")
+    greens = _webster(layout, stages, flows, change_s * len(stages) if len(stages) > 1 else 0.0)
+    plan = SignalPlan(
+        junction=layout.id,
+        mode="fixed",
+        stages=tuple(
+            StagePlan(
+                name=f"stage{i + 1}",
+                groups=tuple(layout.group_id[k] for k in members),
+                permissive=tuple(layout.group_id[k] for k in permissive_in(layout, members)),
+                green_s=green,
+                min_green_s=practice("min_green_s"),
+                max_green_s=max(practice("max_green_s"), green),
+            )
+            for i, (members, green) in enumerate(zip(stages, greens, strict=True))
+        ),
+        pedestrians=tuple(
+            PedestrianPlan(group=layout.group_id[k], recall=True)
+            for k in range(layout.num_groups)
+            if layout.is_pedestrian[k]
+        ),
+    )
+    compile_plan(net, plan, "default plan")  # our own invariant: a derived plan passes every check
+    return plan
+
+
+def stage_groups(layout: JunctionLayout) -> list[list[int]]:
+    """Local groups of each stage; every group is in one at least, and no stage holds groups that need separating."""
+    apart = layout.exclusive.copy()
+    for a in range(layout.num_groups):
+        if layout.only_far_turns[a]:
+            apart[a] |= layout.must_yield[a]  # a left-turn arrow deserves protection
+    apart |= apart.T
+    vehicles = [k for k in range(layout.num_groups) if not layout.is_pedestrian[k]]
+    stages: list[list[int]] = []
+    left = set(vehicles)
+    while left:
+        # The group with the fewest stages open to it goes first, then the one with most conflicts.
+        k = min(
+            left,
+            key=lambda k: (
+                -sum(bool(apart[k, members].any()) for members in stages),
+                -int(apart[k, vehicles].sum()),
+                k,
+            ),
+        )
+        left.discard(k)
+        _place(stages, k, apart)
+    for k in range(layout.num_groups):
+        if layout.is_pedestrian[k]:
+            _place(stages, k, apart)
+    # A vehicle group may also run where it meets nobody at all, such as a right turn beside a left-turn stage.
+    for members in stages:
+        for k in vehicles:
+            if k not in members and layout.num_lanes[k] and not _meets_any(layout, k, members):
+                members.append(k)
+        members.sort()
+    return stages
+
+
+def _meets_any(layout: JunctionLayout, k: int, members: Sequence[int]) -> bool:
+    either = layout.exclusive[k] | layout.must_yield[k] | layout.must_yield[:, k]
+    return bool(either[list(members)].any())
+
+
+def _place(stages: list[list[int]], k: int, apart: Bool) -> None:
+    for members in stages:
+        if not apart[k, members].any():
+            members.append(k)
+            return
+    stages.append([k])
+
+
+def permissive_in(layout: JunctionLayout, members: Sequence[int]) -> list[int]:
+    """Groups of one stage that give way to another of it (or to themselves)."""
+    inside = np.asarray(members, dtype=np.int64)
+    return [k for k in members if layout.must_yield[k, inside].any()]
+
+
+def _webster(
+    layout: JunctionLayout, stages: list[list[int]], flows: Mapping[int, float], lost_s: float
+) -> list[float]:
+    """Greens in whole seconds."""
+    ratios = []
+    floors = []
+    for members in stages:
+        ratio = 0.02  # a stage for pedestrians alone still has its share
+        floor = practice("min_green_s")
+        for k in members:
+            if layout.is_pedestrian[k]:
+                clear_s = layout.crossing_m[k] / practice("walking_speed_mps")
+                floor = max(floor, practice("walk_s") + ceil(clear_s))
+                continue
+            lanes = max(1, int(layout.num_lanes[k]))
+            usual = FAR_TURN_VPH_PER_LANE if layout.only_far_turns[k] else THROUGH_VPH_PER_LANE
+            flow = flows.get(k, usual * lanes)
+            ratio = max(ratio, flow / (lanes * practice("saturation_flow_vph")))
+        ratios.append(ratio)
+        floors.append(floor)
+    total = min(sum(ratios), MAX_FLOW_RATIO)
+    cycle_s = min(MAX_CYCLE_S, max(MIN_CYCLE_S, (1.5 * lost_s + 5.0) / (1.0 - total)))
+    green_s = max(0.0, cycle_s - lost_s)
+    return [
+        float(round(max(floor, green_s * ratio / sum(ratios))))
+        for ratio, floor in zip(ratios, floors, strict=True)
+    ]
