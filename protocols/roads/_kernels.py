@@ -372,10 +372,11 @@ def poses(geo, owner, s, t, is_lane, point_start, point_s, point_road_s, out):
 
 
 @njit(cache=True, error_model="numpy")
-def build_grid(point_start, x, y, z, yaw, x0, y0, nx, ny, cell, reach):
+def build_grid(point_start, x, y, z, yaw, width, x0, y0, nx, ny, cell, reach):
     """Segments (P, 8), their lanes (P,), and the cells' CSR: every segment within `reach` of a cell is listed there.
 
-    Segment columns: x, y, z, dx, dy, dz, 1/length^2, yaw. The last point of a lane begins no segment.
+    Segment columns: x, y, z, dx, dy, dz, 1/length^2, yaw. The last point of a lane begins no segment, and where a lane is
+    less than 1 cm wide it is not there: such segments are in no cell.
     """
     lanes = point_start.size - 1
     seg = np.zeros((x.size, 8))
@@ -405,6 +406,8 @@ def build_grid(point_start, x, y, z, yaw, x0, y0, nx, ny, cell, reach):
                 seg[i, 6] = inv
                 seg[i, 7] = yaw[i]
                 seg_lane[i] = lane
+                if max(width[i], width[i + 1]) < 0.01:
+                    continue
                 i0 = max(0, int((min(x[i], x[i + 1]) - reach - x0) / cell))
                 i1 = min(nx - 1, int((max(x[i], x[i + 1]) + reach - x0) / cell))
                 j0 = max(0, int((min(y[i], y[i + 1]) - reach - y0) / cell))

@@ -42,7 +42,6 @@ class RoadIndex:
     point_road_s_m: F64
     lane_type: npt.NDArray[np.uint8]
     lane_permission: npt.NDArray[np.uint32]
-    lane_has_width: Bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Matches:
 
 
 def build_index(net: RoadNetwork) -> RoadIndex:
-    """Grid over all lanes that are at least somewhere wider than 1 cm."""
+    """Grid over all lanes, less the stretches where a lane is narrower than 1 cm (it begins or ends there)."""
     points, lanes = net.points, net.lanes
     if points.x_m.size:
         x0, y0 = float(points.x_m.min()) - 2 * REACH_M, float(points.y_m.min()) - 2 * REACH_M
@@ -73,14 +72,9 @@ def build_index(net: RoadNetwork) -> RoadIndex:
         cell *= 1.5
     nx, ny = int((x1 - x0) / cell) + 1, int((y1 - y0) / cell) + 1
     segment, segment_lane, cell_start, entry = _kernels.build_grid(
-        lanes.point_start, points.x_m, points.y_m, points.z_m, points.yaw_rad,
+        lanes.point_start, points.x_m, points.y_m, points.z_m, points.yaw_rad, points.width_m,
         x0, y0, nx, ny, cell, REACH_M,
     )  # fmt: skip
-    widest = (
-        np.maximum.reduceat(points.width_m, lanes.point_start[:-1])
-        if net.num_lanes
-        else np.zeros(0)
-    )
     return RoadIndex(
         geo_of(net),
         segment,
@@ -97,7 +91,6 @@ def build_index(net: RoadNetwork) -> RoadIndex:
         points.road_s_m,
         lanes.type,
         lanes.permission,
-        np.asarray(widest > 0.01),
     )
 
 
@@ -105,7 +98,7 @@ def lanes_allowed(
     index: RoadIndex, permission: UserClass | None = None, types: tuple[LaneType, ...] | None = None
 ) -> Bool:
     """(L,) lanes that admit any class of `permission` and have one of `types`; None does not restrict."""
-    allowed = index.lane_has_width.copy()
+    allowed = np.ones(index.lane_type.size, np.bool_)
     if permission is not None:
         allowed &= (index.lane_permission & np.uint32(int(permission))) != 0
     if types is not None:

@@ -6,8 +6,10 @@ What CARLA's client cannot take is rewritten; what it ignores stays. Permissions
   topology: every lane that any motor vehicle may use becomes `driving`, `curb` becomes `border`, other unknown ones `sidewalk`.
 * A lane without `<roadMark>` crashes its lane-invasion sensor: each lane, the centre too, gets one of type none.
 * `<border>` is not read by it: width records are written.
-* A spiral whose two curvatures are all but equal makes its clothoid diverge: written as an arc.
-* Ids of roads and junctions must be integers: others are renumbered.
+* A spiral whose two curvatures are all but equal makes its clothoid diverge: written as an arc. An arc that is all but
+  straight makes its positions NaN: written as a line.
+* Ids of roads and junctions must be integers, and a junction with the id of a road is taken for that road: such ids are
+  renumbered.
 * Without `<geoReference>` it warns and assumes one: written at latitude and longitude 0.
 """
 
@@ -30,7 +32,8 @@ KNOWN = frozenset(
 )  # fmt: skip
 """Lane types that CARLA 0.9.16 knows, lower case."""
 
-ALIKE_PER_M = 1e-7  # curvatures closer than this are an arc: 500 m of it bend off by 4 mm
+ALIKE_PER_M = 1e-7  # curvatures closer than this are an arc
+STRAIGHT_M = 0.001  # an arc that bends off by less is a line; CARLA loses such radii in rounding, or divides by 0
 GEO_REFERENCE = "+proj=tmerc +lat_0=0 +lon_0=0 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +no_defs"
 
 
@@ -42,7 +45,7 @@ def export_carla(path: Path, out: Path) -> dict[str, int]:
     root = load_tree(path, data)
     done: dict[str, int] = {}
     _lanes(root, net, done)
-    _spirals(root, done)
+    _curves(root, done)
     _ids(root, done)
     header = root.find("header")
     if header is not None and header.find("geoReference") is None:
@@ -112,34 +115,45 @@ def _width(lane: etree._Element, net: RoadNetwork, index: int, done: dict[str, i
     _count(done, "width_added")
 
 
-def _spirals(root: etree._Element, done: dict[str, int]) -> None:
-    for spiral in root.iterfind("road/planView/geometry/spiral"):
+def _curves(root: etree._Element, done: dict[str, int]) -> None:
+    for spiral in root.findall("road/planView/geometry/spiral"):
         start, end = float(spiral.attrib["curvStart"]), float(spiral.attrib["curvEnd"])
-        if abs(end - start) > ALIKE_PER_M:
-            continue
-        parent = spiral.getparent()
+        if abs(end - start) <= ALIKE_PER_M:
+            parent = spiral.getparent()
+            assert parent is not None
+            arc = etree.Element("arc", curvature=repr((start + end) / 2))
+            parent.replace(spiral, arc)
+            _count(done, "spiral_to_arc")
+    for arc in root.findall("road/planView/geometry/arc"):
+        parent = arc.getparent()
         assert parent is not None
-        mean = (start + end) / 2
-        shape = etree.Element("line") if mean == 0 else etree.Element("arc", curvature=repr(mean))
-        parent.replace(spiral, shape)
-        _count(done, "spiral_to_arc")
+        bend_m = 0.5 * abs(float(arc.attrib["curvature"])) * float(parent.attrib["length"]) ** 2
+        if bend_m < STRAIGHT_M:
+            parent.replace(arc, etree.Element("line"))
+            _count(done, "arc_to_line")
 
 
 def _ids(root: etree._Element, done: dict[str, int]) -> None:
-    for tag in ("road", "junction"):
-        elements = root.findall(tag)
-        taken = {e.attrib["id"] for e in elements}
-        free = max((int(i) for i in taken if i.isdecimal()), default=0) + 1
+    roads, junctions = root.findall("road"), root.findall("junction")
+    numbers = [int(e.attrib["id"]) for e in (*roads, *junctions) if _fits(e.attrib["id"])]
+    free = max(numbers, default=0) + 1
+    taken: set[str] = set()
+    for tag, elements in (("road", roads), ("junction", junctions)):
         renamed: dict[str, str] = {}
         for element in elements:
-            old = element.attrib["id"]
-            if not old.isdecimal():
-                renamed[str(old)] = str(free)
+            old = str(element.attrib["id"])
+            if not _fits(old) or old in taken:
+                renamed[old] = str(free)
                 element.set("id", str(free))
                 free += 1
                 _count(done, f"{tag}_renumbered")
+        taken |= {str(e.attrib["id"]) for e in elements}
         if renamed:
             _rename(root, tag, renamed)
+
+
+def _fits(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) < 2**30
 
 
 def _rename(root: etree._Element, tag: str, renamed: dict[str, str]) -> None:
