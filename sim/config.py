@@ -199,10 +199,10 @@ def _flow(net: RoadNetwork, flow: Any, where: str) -> Flow:
         for text in flow.origins
         for lane in resolve_lanes(net, text, True, first, f"{where}.origins")
     ]
-    destinations: list[tuple[int, float]] = []
-    for text, weight in flow.destinations.items():
-        lanes = resolve_lanes(net, text, False, first, f"{where}.destinations")
-        destinations += [(lane, weight / len(lanes)) for lane in lanes]
+    destinations = [
+        (tuple(resolve_lanes(net, text, False, first, f"{where}.destinations")), weight)
+        for text, weight in flow.destinations.items()
+    ]
     stops = tuple(station_row(net, name, f"{where}.stops")[0] for name in flow.stops)
     return Flow(
         name=flow.name,

@@ -66,14 +66,14 @@ KINDS: dict[str, tuple[ActorKind, UserClass]] = {
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Vehicles per hour from `origins` to `destinations` (lane index, weight).
+    """Vehicles per hour from `origins` to `destinations` (lane, or lanes of which any will do; weight).
 
     `stops`: rows of `RoadNetwork.stations` served in order, each for `dwell_s`.
     """
 
     name: str
     origins: tuple[int, ...]
-    destinations: tuple[tuple[int, float], ...]
+    destinations: tuple[tuple[int | tuple[int, ...], float], ...]
     vehicles_per_hour: float
     mix: tuple[tuple[str, float], ...] = (("car", 1.0),)
     start_s: float = 0.0

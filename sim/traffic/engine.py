@@ -126,7 +126,10 @@ class Traffic:
             if share <= 0:
                 continue
             user = KINDS[kind][1]
-            rows = self.routes.add([(lane,) for lane, _ in flow.destinations], user)
+            rows = self.routes.add(
+                [goal if isinstance(goal, tuple) else (goal,) for goal, _ in flow.destinations],
+                user,
+            )
             ways = [
                 (row, -1, weight)
                 for row, (_, weight) in zip(rows, flow.destinations, strict=True)
