@@ -23,7 +23,10 @@ from scenarios.formats.opendrive.place import (
 )
 
 STOP_LINE_REACH_M = 40.0  # a marked stop line this near to a head belongs to it
-MAX_HOPS = 32  # lanes followed downstream to find a head's junction
+MAX_HOPS = 32  # lanes followed back to where a connecting road is entered
+# A head whose stop line is farther from the next junction stands for something else, for example a
+# crossing between junctions.
+JUNCTION_REACH_M = 100.0
 _KIND = {"stop": 1, "yield": 2}
 
 
@@ -246,7 +249,7 @@ def _painted(tables: Tables, meaning: list[str]) -> dict[int, list[tuple[float, 
 def _group_junctions(
     tables: Tables, layout: Layout, group_id: list[str], rows: set[_Line]
 ) -> list[int]:
-    """Junction by `<junction><controller>`, else the nearest one downstream of a stop line."""
+    """Junction by `<junction><controller>`, else the next one within reach of a stop line."""
     out = [-1] * len(group_id)
     index = {g: i for i, g in enumerate(group_id)}
     for j, junction in enumerate(tables.junctions):
@@ -256,15 +259,19 @@ def _group_junctions(
             else:
                 tables.note("a junction names a controller that the file does not hold")
     lanes = layout.lanes
-    for lane, _, to_lane, group, _ in sorted(rows):
+    for lane, s_m, to_lane, group, _ in sorted(rows):
         if group < 0 or out[group] >= 0:
             continue
         at = to_lane if to_lane >= 0 else lane
-        for _hop in range(MAX_HOPS):
+        way_m = -s_m
+        seen: set[int] = set()
+        while at not in seen and way_m <= JUNCTION_REACH_M:
             if lanes.junction[at] >= 0:
                 out[group] = int(lanes.junction[at])
                 break
             if lanes.next_start[at] == lanes.next_start[at + 1]:
                 break
+            seen.add(at)
+            way_m += float(lanes.length_m[at])
             at = int(lanes.next[lanes.next_start[at]])
     return out

@@ -292,3 +292,12 @@ def test_carla_puts_our_lanes_where_we_do(name: str) -> None:
         worst_rad = max(worst_rad, abs(float(np.angle(np.exp(1j * turn)))))
     assert worst_m < 0.01
     assert np.rad2deg(worst_rad) < 0.1
+
+
+def test_the_crossing_between_junctions_makes_no_junction_signalised(island: RoadNetwork) -> None:
+    assert not island.junctions.is_signalised.any()
+    assert island.groups.name == ("X1.road", "X1.ped")
+    assert island.groups.junction.tolist() == [-1, -1]
+    lanes = [island.lane_key(int(lane)) for lane in island.stop_lines.lane]
+    held = dict(zip(lanes, island.stop_lines.group.tolist(), strict=True))
+    assert held == {"1/0/1": 0, "1/0/-1": 0, "4/0/1": -1, "5/0/1": -1, "5/2/-1": -1}
