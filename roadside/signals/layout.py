@@ -156,9 +156,48 @@ def _inside(net: RoadNetwork, junction: int, lane: int) -> list[int]:
     return out
 
 
+def group_junctions(net: RoadNetwork) -> I32:
+    """(H,) junction that runs each signal group, -1 where none can be told.
+
+    The file's own assignment, else the first junction that the group's stop lines lead into; for a pedestrian group, the
+    junction whose stop lines hold a lane that it crosses, or whose connecting lanes it crosses or touches.
+    """
+    stops, lanes, crossings = net.stop_lines, net.lanes, net.crossings
+    owner: I32 = net.groups.junction.astype(np.int32)
+    if (owner >= 0).all():
+        return owner
+
+    def ahead(lane: int) -> list[int]:
+        return [int(n) for n in lanes.next[lanes.next_start[lane] : lanes.next_start[lane + 1]]]
+
+    def behind(lane: int) -> list[int]:
+        return [int(n) for n in lanes.prev[lanes.prev_start[lane] : lanes.prev_start[lane + 1]]]
+
+    def assign(group: int, candidates: list[int]) -> None:
+        known = [j for j in candidates if j >= 0]
+        if net.groups.junction[group] < 0 and known:
+            first = min(known)
+            owner[group] = first if owner[group] < 0 else min(first, int(owner[group]))
+
+    for row in np.flatnonzero(stops.group >= 0).tolist():
+        lane, to_lane = int(stops.lane[row]), int(stops.to_lane[row])
+        entered = [to_lane] if to_lane >= 0 else [lane, *ahead(lane)]
+        assign(int(stops.group[row]), [int(lanes.junction[e]) for e in entered])
+    held: dict[int, list[int]] = {}
+    for row in np.flatnonzero(stops.group >= 0).tolist():
+        held.setdefault(int(stops.lane[row]), []).append(int(owner[stops.group[row]]))
+    for x in np.flatnonzero(crossings.group >= 0).tolist():
+        for row in range(int(crossings.lane_start[x]), int(crossings.lane_start[x + 1])):
+            lane = int(crossings.lane[row])
+            beside = [lane, *ahead(lane), *behind(lane)]
+            near = held.get(lane) or [int(lanes.junction[e]) for e in beside]
+            assign(int(crossings.group[x]), near)
+    return owner
+
+
 def junction_layout(net: RoadNetwork, junction: int) -> JunctionLayout:
     """Groups of junction index `junction` and their conflicts, from stop lines, conflicts and crossings."""
-    group = np.flatnonzero(net.groups.junction == junction).astype(np.int32)
+    group = np.flatnonzero(group_junctions(net) == junction).astype(np.int32)
     local = {int(g): k for k, g in enumerate(group)}
     size = int(group.size)
     stops, lanes = net.stop_lines, net.lanes

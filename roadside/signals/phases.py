@@ -16,7 +16,12 @@ import numpy as np
 
 from protocols.roads.network import Bool, RoadNetwork
 from roadside.signals.config import PedestrianPlan, SignalPlan, StagePlan, practice
-from roadside.signals.layout import JunctionLayout, junction_index, junction_layout
+from roadside.signals.layout import (
+    JunctionLayout,
+    group_junctions,
+    junction_index,
+    junction_layout,
+)
 from roadside.signals.timing import compile_plan
 
 THROUGH_VPH_PER_LANE: Final = 300.0  # typical urban flows, used where none are given
@@ -31,8 +36,9 @@ MAX_FLOW_RATIO: Final = 0.9  # above it Webster's formula diverges
 def default_plans(net: RoadNetwork, skip: Collection[str] = ()) -> tuple[SignalPlan, ...]:
     """A plan for every junction with signal groups whose id and name are not in `skip`."""
     plans = []
+    signalised = set(group_junctions(net).tolist())
     for j, (junction, name) in enumerate(zip(net.junctions.id, net.junctions.name, strict=True)):
-        if junction in skip or name in skip or not (net.groups.junction == j).any():
+        if junction in skip or name in skip or j not in signalised:
             continue
         plans.append(default_plan(net, junction))
     return tuple(plans)
@@ -99,6 +105,8 @@ def stage_groups(layout: JunctionLayout) -> list[list[int]]:
         )
         left.discard(k)
         _place(stages, k, apart)
+    # Pedestrians walk in the longest stage that is free of them: through traffic before left turns.
+    stages.sort(key=lambda members: -_flow_ratio(layout, members, {}))
     for k in range(layout.num_groups):
         if layout.is_pedestrian[k]:
             _place(stages, k, apart)
@@ -134,26 +142,38 @@ def _webster(
     layout: JunctionLayout, stages: list[list[int]], flows: Mapping[int, float], lost_s: float
 ) -> list[float]:
     """Greens in whole seconds."""
-    ratios = []
+    ratios = [_flow_ratio(layout, members, flows) for members in stages]
     floors = []
     for members in stages:
-        ratio = 0.02  # a stage for pedestrians alone still has its share
-        floor = practice("min_green_s")
-        for k in members:
-            if layout.is_pedestrian[k]:
-                clear_s = layout.crossing_m[k] / practice("walking_speed_mps")
-                floor = max(floor, practice("walk_s") + ceil(clear_s))
-                continue
-            lanes = max(1, int(layout.num_lanes[k]))
-            usual = FAR_TURN_VPH_PER_LANE if layout.only_far_turns[k] else THROUGH_VPH_PER_LANE
-            flow = flows.get(k, usual * lanes)
-            ratio = max(ratio, flow / (lanes * practice("saturation_flow_vph")))
-        ratios.append(ratio)
-        floors.append(floor)
+        clears = [layout.crossing_m[k] for k in members if layout.is_pedestrian[k]]
+        walks = [
+            practice("walk_s") + ceil(clear_m / practice("walking_speed_mps")) for clear_m in clears
+        ]
+        floors.append(max([practice("min_green_s"), *walks]))
     total = min(sum(ratios), MAX_FLOW_RATIO)
     cycle_s = min(MAX_CYCLE_S, max(MIN_CYCLE_S, (1.5 * lost_s + 5.0) / (1.0 - total)))
-    green_s = max(0.0, cycle_s - lost_s)
-    return [
-        float(round(max(floor, green_s * ratio / sum(ratios))))
-        for ratio, floor in zip(ratios, floors, strict=True)
-    ]
+    webster = max(0.0, cycle_s - lost_s) / sum(ratios)
+    # Where a pedestrian green outgrows its share, the others grow with it as far as the longest cycle allows.
+    scale = max([webster, *(f / r for f, r in zip(floors, ratios, strict=True))])
+    while scale > webster:
+        if (
+            sum(max(f, r * scale) for f, r in zip(floors, ratios, strict=True))
+            <= MAX_CYCLE_S - lost_s
+        ):
+            break
+        scale = max(webster, 0.97 * scale)
+    return [float(round(max(f, r * scale))) for f, r in zip(floors, ratios, strict=True)]
+
+
+def _flow_ratio(
+    layout: JunctionLayout, members: Sequence[int], flows: Mapping[int, float]
+) -> float:
+    """Critical flow ratio of a stage: the largest flow over saturation flow of its vehicle groups."""
+    ratio = 0.02  # a stage for pedestrians alone still has its share
+    for k in members:
+        if layout.is_pedestrian[k]:
+            continue
+        lanes = max(1, int(layout.num_lanes[k]))
+        usual = FAR_TURN_VPH_PER_LANE if layout.only_far_turns[k] else THROUGH_VPH_PER_LANE
+        ratio = max(ratio, flows.get(k, usual * lanes) / (lanes * practice("saturation_flow_vph")))
+    return ratio
