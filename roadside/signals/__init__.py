@@ -4,7 +4,9 @@ from roadside.signals.bank import FixedTimeBank, SignalControllerUnit
 from roadside.signals.config import PedestrianPlan, PriorityPlan, SignalPlan, StagePlan
 from roadside.signals.controller import Controller
 from roadside.signals.forecast import Forecaster, GroupForecast
-from roadside.signals.layout import JunctionLayout, junction_layout
+from roadside.signals.invariants import PhaseMonitor, PhaseRules, Violation, phase_rules
+from roadside.signals.layout import JunctionLayout, group_junctions, junction_layout
+from roadside.signals.phases import default_plan, default_plans
 from roadside.signals.priority import Answer, PriorityRequest
 from roadside.signals.timing import Timing, compile_plan
 
@@ -16,12 +18,19 @@ __all__ = [
     "GroupForecast",
     "JunctionLayout",
     "PedestrianPlan",
+    "PhaseMonitor",
+    "PhaseRules",
     "PriorityPlan",
     "PriorityRequest",
     "SignalControllerUnit",
     "SignalPlan",
     "StagePlan",
     "Timing",
+    "Violation",
     "compile_plan",
+    "default_plan",
+    "default_plans",
+    "group_junctions",
     "junction_layout",
+    "phase_rules",
 ]

@@ -19,7 +19,6 @@ from roadside.signals.config import PedestrianPlan, SignalPlan, StagePlan, pract
 from roadside.signals.layout import (
     JunctionLayout,
     group_junctions,
-    junction_index,
     junction_layout,
 )
 from roadside.signals.timing import compile_plan
@@ -40,18 +39,22 @@ def default_plans(net: RoadNetwork, skip: Collection[str] = ()) -> tuple[SignalP
     for j, (junction, name) in enumerate(zip(net.junctions.id, net.junctions.name, strict=True)):
         if junction in skip or name in skip or j not in signalised:
             continue
-        plans.append(default_plan(net, junction))
+        plan = default_plan(net, j)
+        if plan is not None:
+            plans.append(plan)
     return tuple(plans)
 
 
 def default_plan(
-    net: RoadNetwork, junction: str, flow_vph: Mapping[str, float] | None = None
-) -> SignalPlan:
-    """A fixed plan of `junction` (id or name). `flow_vph`: flow per group id or name; missing ones are typical.
+    net: RoadNetwork, junction: int, flow_vph: Mapping[str, float] | None = None
+) -> SignalPlan | None:
+    """A fixed plan of junction index `junction`; None where it has no signal groups.
 
-    Raises ConfigError for an unknown junction, one without groups, or a flow of an unknown group.
+    `flow_vph`: flow per group id or name, typical where missing; ConfigError for a flow of an unknown group.
     """
-    layout = junction_layout(net, junction_index(net, junction))
+    layout = junction_layout(net, junction)
+    if layout.num_groups == 0:
+        return None
     stages = stage_groups(layout)
     flows = {
         layout.local(name, "default plan: flow_vph"): flow
