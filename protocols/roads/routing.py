@@ -6,8 +6,9 @@ that do not admit the user class are not in it. Costs are seconds *from entering
 target lane is reached (0 on the target itself); inf where there is no way.
 
 A change across a mark that forbids it costs `SOLID_CHANGE_S`, so it is taken only where there is
-no other way (files without usable marks exist); inside junctions nobody changes lanes. A change on
-a lane shorter than `CHANGE_ROOM_M` costs more in proportion.
+no other way (files without usable marks exist); inside junctions nobody changes lanes. Where the
+lane runs on for less than `CHANGE_ROOM_M` before a junction, a fork or its end, a change costs more
+in proportion: lanes are chosen in good time, and not all in front of the stop line.
 
 Of ways that cost the same a route takes the one that changes lanes earliest.
 
@@ -29,7 +30,7 @@ from protocols.roads import _routing_kernels
 from protocols.roads.network import F64, I32, Bool, RoadNetwork, UserClass
 
 CHANGE_S: Final = 5.0
-CHANGE_ROOM_M: Final = 40.0
+CHANGE_ROOM_M: Final = 150.0
 SOLID_CHANGE_S: Final = 600.0
 DEFAULT_SPEED_MPS: Final = 50 / 3.6  # where the file states no limit
 
@@ -82,7 +83,7 @@ def _graph(net: RoadNetwork, user_class: UserClass) -> _Graph:
     speed_mps = np.where(
         lanes.has_speed & (lanes.speed_mps > 0), lanes.speed_mps, DEFAULT_SPEED_MPS
     )
-    room = np.maximum(1.0, CHANGE_ROOM_M / np.maximum(lanes.length_m, 0.1))
+    room = np.maximum(1.0, CHANGE_ROOM_M / np.maximum(_run_m(net), 0.1))
     banned = lanes.junction >= 0
     return _Graph(
         admitted=(lanes.permission & np.uint32(user_class)) != 0,
@@ -96,6 +97,20 @@ def _graph(net: RoadNetwork, user_class: UserClass) -> _Graph:
             banned, np.inf, np.where(lanes.may_change_right, CHANGE_S, SOLID_CHANGE_S) * room
         ),
     )
+
+
+def _run_m(net: RoadNetwork) -> F64:
+    """(L,) how far each lane runs on by single successors outside junctions, at least itself."""
+    lanes = net.lanes
+    only = np.flatnonzero(np.diff(lanes.next_start) == 1)
+    after = np.full(net.num_lanes, -1, dtype=np.int64)
+    after[only] = lanes.next[lanes.next_start[only]]
+    after[(after >= 0) & (lanes.junction[after] >= 0)] = -1
+    run_m = lanes.length_m.astype(np.float64)
+    for _ in range(8):  # every round doubles the number of lanes looked over: 256 in all
+        run_m = np.where(after >= 0, run_m + run_m[after], run_m)
+        after = np.where(after >= 0, after[after], -1)
+    return run_m
 
 
 def costs_to_go(

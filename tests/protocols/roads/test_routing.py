@@ -129,6 +129,18 @@ def random_net(island: RoadNetwork, seed: int, num: int = 24) -> RoadNetwork:
     return net_of(island, strips)
 
 
+def naive_run_m(net: RoadNetwork, lane: int) -> float:
+    """How far a lane runs on by single successors, but no further than 150 m."""
+    run_m = float(net.lanes.length_m[lane])
+    while run_m < 150.0:
+        after = net.lanes.next[net.lanes.next_start[lane] : net.lanes.next_start[lane + 1]]
+        if len(after) != 1 or net.lanes.junction[after[0]] >= 0:
+            return run_m
+        lane = int(after[0])
+        run_m += float(net.lanes.length_m[lane])
+    return run_m
+
+
 def naive_edges(net: RoadNetwork) -> list[tuple[int, int, float]]:
     lanes = net.lanes
     edges = []
@@ -140,7 +152,7 @@ def naive_edges(net: RoadNetwork) -> list[tuple[int, int, float]]:
             (lanes.right[a], lanes.may_change_right),
         ):
             if b >= 0 and lanes.junction[a] < 0:
-                room = max(1.0, 40.0 / float(lanes.length_m[a]))
+                room = max(1.0, 150.0 / naive_run_m(net, a))
                 edges.append((a, int(b), (5.0 if may[a] else 600.0) * room))
     admits = (lanes.permission & np.uint32(CAR)) != 0
     return [(a, b, price) for a, b, price in edges if admits[a] and admits[b]]
@@ -214,6 +226,16 @@ def test_of_equal_ways_the_one_that_changes_early_is_taken(island: RoadNetwork) 
         strips.append(Strip(line((200, y), (300, y)), road=2 + side, section=2 + side, junction=-1))
     way = route(net_of(island, strips), 0, 0.0, 5, 0.0, CAR)
     assert way.lanes.tolist() == [0, 1, 3, 5]
+
+
+def test_lanes_are_chosen_before_the_last_metres(corridor: RoadNetwork) -> None:
+    """To turn left at J2 from the outer lane, one change is made before the pocket begins."""
+    start, goal = find_lane(corridor, "1/0/-5"), find_lane(corridor, "22/0/-2")
+    way = route(corridor, start, 0.0, goal, 100.0, CAR)
+    changed = [corridor.lane_key(int(lane)) for lane in way.lanes[way.is_change]]
+    assert len(changed) == 2
+    assert changed[0] in ("1/0/-4", "2/1/-4")  # not in the 100 m before or behind J1
+    assert changed[1] == "2/2/-3"
 
 
 def ring(island: RoadNetwork) -> RoadNetwork:
