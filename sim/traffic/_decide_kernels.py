@@ -21,7 +21,7 @@ from numba import njit
 S, V, LEN, A, ODO, D, S0, BMAX = range(8)
 V0, AMAX, BCOM, T, GAP, POL, THR, WB = range(8, 16)
 FOH, LCP, LCW, WAIT, RD, DWELL, TIN, HALT = range(16, 24)
-FREE, COOPS, WID, TLANE, LCEND = range(24, 29)
+FREE, COOPS, WID, TLANE, LCEND, VMAX, STUCK = range(24, 31)
 F_COLS = 32
 # Columns of vi.
 LANE, AHEAD, BEHIND, KIND, ROUTE, GL, RESV, NB = range(8)
@@ -45,8 +45,9 @@ B_JUNCTION = 3.5  # m/s2, braking for an earlier ticket
 B_GATE = 2.5  # m/s2, braking by which a gate is decided
 B_YELLOW = 3.0  # m/s2, who can stop by this at yellow stops (ITE kinematic formula: 3.05)
 MARGIN = 0.5  # m kept beside every hard bound
-LC_S, LC_M = 3.0, 12.0  # a lane change takes 3 s, and at least 12 m of travel
+LC_S, LC_M = 3.0, 10.0  # a lane change takes 3 s, and at least 10 m of travel
 CLAIM_SLOTS = 12
+LC_ROOM_M = 16.0  # whoever still has to change waits this far before the end of its lane
 
 
 @njit(cache=True)
@@ -82,7 +83,7 @@ def junction_limit(
     for k in range(li[c, NCL]):
         if cl_row[c, k] == i:
             mine = cl_ticket[c, k]
-    bmax = vf[i, BMAX]
+    b = min(B_JUNCTION, vf[i, BMAX])
     for r in range(li[c, CF0], li[c, CF1]):
         o = cf_i[r, 0]
         for k in range(li[o, NCL]):
@@ -94,17 +95,17 @@ def junction_limit(
             if rear >= cf_f[r, 3]:
                 continue
             d_in = base + cf_f[r, 0] - MARGIN
-            stop = safe_speed(d_in, 0.0, B_JUNCTION, dt)
+            stop = safe_speed(d_in, 0.0, b, dt)
             kind = cf_i[r, 1]
             if kind == 0:
                 if d_in > -MARGIN - 0.1:
                     limit = min(limit, stop)
             elif kind == 1:
                 gap = base + lf[c, LLEN] - (lf[o, LLEN] - rear)
-                follow = safe_speed(gap - MARGIN - 1.0, vf[j, V], bmax, dt)
+                follow = safe_speed(gap - MARGIN - 1.0, vf[j, V], b, dt)
                 limit = min(limit, max(follow, stop) if d_in > -MARGIN - 0.1 else follow)
             elif rear + base > -vf[j, LEN]:  # diverging: j is ahead on the shared stretch
-                limit = min(limit, safe_speed(rear + base - MARGIN, vf[j, V], bmax, dt))
+                limit = min(limit, safe_speed(rear + base - MARGIN, vf[j, V], b, dt))
     return limit
 
 
@@ -155,7 +156,7 @@ def gate(
         if free < need:
             return ROOM
     a = vf[i, AMAX]
-    v_max = max(lf[c, LSPD], 1.0)
+    v_max = max(min(lf[c, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
     old = (counts[C_STEP] + 1) % 2
     lane = c
     base = dist
@@ -179,7 +180,12 @@ def gate(
                     continue
                 if kind == 1 and front > cf_f[r, 2]:
                     continue  # merging behind somebody who is in already: just a leader
-                t_clear = travel_s(to_clear, vf[j, V], vf[j, AMAX], max(lf[o, LSPD], 1.0))
+                t_clear = travel_s(
+                    to_clear,
+                    vf[j, V],
+                    vf[j, AMAX],
+                    max(min(lf[o, LSPD] * vf[j, V0], vf[j, VMAX]), 0.5),
+                )
                 if kind == 1:
                     t_clear -= vf[j, LEN] / max(vf[j, V], 3.0)
                 if t_clear > t_in + 0.5:
@@ -259,7 +265,7 @@ def decide(
         s, v, s0, a_max = vf[i, S], vf[i, V], vf[i, S0], vf[i, AMAX]
         two_ab = 2.0 * np.sqrt(a_max * vf[i, BCOM])
         b_max, t_gap = vf[i, BMAX], vf[i, T]
-        ratio = v / max(lf[lane, LSPD] * vf[i, V0], 0.5)
+        ratio = v / max(min(lf[lane, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
         ratio *= ratio
         pull = 0.0  # largest (s*/gap)^2
         limit = np.inf
@@ -280,7 +286,7 @@ def decide(
                 limit = min(limit, safe_speed(gap - MARGIN, vl, b_max, dt))
                 has_leader = has_leader or node == 0
         # Along the way: lights, gates, crossings, leaders beyond the end of the lane.
-        look = 0.25 * v * v + 2.0 * v + 15.0
+        look = 0.25 * v * v + 2.0 * v + 25.0
         decision = v * v / (2.0 * B_GATE) + 0.8 * v + 4.0
         base = -s
         reason = OK
@@ -307,16 +313,30 @@ def decide(
             if code == ON_TARGET:
                 break
             if nxt < 0:  # the lane ends; a change to the side needs room
-                d = end - (18.0 if code in (1, -1) else 1.0)
+                d = end - (LC_ROOM_M if code in (1, -1) and vi[i, GL] < 0 else 1.0)
+                if v < 0.1:
+                    vf[i, STUCK] += dt
                 q = (s0 + v * t_gap + v * v / two_ab) / max(d + s0, 0.1)
                 pull = max(pull, q * q)
                 limit = min(limit, safe_speed(max(d, 0.0), 0.0, b_max, dt))
                 break
-            ahead_speed = lf[nxt, LSPD] * vf[i, V0]
+            ahead_speed = min(lf[nxt, LSPD] * vf[i, V0], vf[i, VMAX])
             if v > ahead_speed:
                 soft = min(soft, np.sqrt(ahead_speed * ahead_speed + 2.0 * 1.5 * max(end, 0.0)))
             if li[nxt, JUNC] >= 0 and li[lane, JUNC] < 0:
                 turn = int(lf[nxt, LTURN])
+            # A body still across the end, whatever way it takes.
+            if not has_leader:
+                j = li[lane, LAST]
+                if j >= 0 and j != i and vi[j, ID] == li[lane, LASTID]:
+                    past = vf[j, ODO] - lf[lane, LODO]
+                    if past < vf[j, LEN]:
+                        gap = end + past - vf[j, LEN]
+                        vl = vf[j, V]
+                        want = s0 + max(0.0, v * t_gap + v * (v - vl) / two_ab)
+                        q = want / max(gap, 0.1)
+                        pull = max(pull, q * q)
+                        limit = min(limit, safe_speed(gap - MARGIN, vl, b_max, dt))
             # Stop lines.
             state = 0
             d_stop = end
@@ -343,19 +363,20 @@ def decide(
             if state == 1:
                 reason = SIGNAL
             elif is_gate and vi[i, RESV] != nxt:
+                j_front = vi[i, AHEAD] if hops == 0 else li[lane, TAIL]
                 if d_stop < decision:
                     if must_halt:
                         reason = YIELDS
                     elif hops > 0 and vi[i, RESV] >= 0:
                         reason = QUEUE
                     else:
-                        j = vi[i, AHEAD] if hops == 0 else li[lane, TAIL]
+                        j = j_front
                         if (j >= 0 and vi[j, RESV] < 0 and vi[j, KIND] == BACKGROUND) or j >= half:
                             reason = QUEUE
                         else:
                             reason = gate(vf, vi, lf, li, hop, cf_i, cf_f, cl_row, cl_odo, cl_ticket, ap, counts, i, nxt, end, state == 2)  # fmt: skip
-                elif vi[i, REASON] == OK:
-                    eta = travel_s(end, v, a_max, max(lf[lane, LSPD], 1.0))
+                elif vi[i, REASON] == OK and (j_front < 0 or vi[j_front, RESV] >= 0):
+                    eta = travel_s(end, v, a_max, max(min(lf[lane, LSPD], vf[i, VMAX]), 0.5))
                     if ap[new, nxt, 0] != step or eta < ap[new, nxt, 1]:
                         ap[new, nxt, 0] = step
                         ap[new, nxt, 1] = eta
@@ -372,18 +393,8 @@ def decide(
                 limit = min(limit, safe_speed(d, 0.0, b_max, dt))
                 held = held or d_stop < 4.0
                 break
-            # Leaders beyond the end: a body still across it, then the last vehicle of the next lane.
+            # A leader on the next lane.
             if not has_leader:
-                j = li[lane, LAST]
-                if j >= 0 and j != i and vi[j, ID] == li[lane, LASTID]:
-                    past = vf[j, ODO] - lf[lane, LODO]
-                    if past < vf[j, LEN]:
-                        gap = end + past - vf[j, LEN]
-                        vl = vf[j, V]
-                        want = s0 + max(0.0, v * t_gap + v * (v - vl) / two_ab)
-                        q = want / max(gap, 0.1)
-                        pull = max(pull, q * q)
-                        limit = min(limit, safe_speed(gap - MARGIN, vl, b_max, dt))
                 j = li[nxt, TAIL]
                 if j >= 0 and j != i:
                     gap = end + vf[j, S] - vf[j, LEN]
@@ -403,6 +414,10 @@ def decide(
             if gap > 0.5:
                 q = (s0 + max(0.0, v * t_gap + v * (v - vf[j, V]) / two_ab)) / gap
                 accel = min(accel, max(a_max * (1.0 - ratio * ratio - q * q), -1.5))
+            elif (
+                vi[i, LANE] != vi[j, LANE] and vf[j, COOPS] < step - 6
+            ):  # falls behind who is beside
+                accel = min(accel, max(0.7 * vf[j, V] - v, -1.0))
         accel = min(accel, max((soft - v) / dt, -1.5 * vf[i, BCOM]))
         accel = min(accel, (limit - v) / dt)
         vf[i, A] = max(accel, -b_max)

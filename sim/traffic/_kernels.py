@@ -17,7 +17,7 @@ from numba import njit
 S, V, LEN, A, ODO, D, S0, BMAX = range(8)
 V0, AMAX, BCOM, T, GAP, POL, THR, WB = range(8, 16)
 FOH, LCP, LCW, WAIT, RD, DWELL, TIN, HALT = range(16, 24)
-FREE, COOPS, WID, TLANE, LCEND = range(24, 29)
+FREE, COOPS, WID, TLANE, LCEND, VMAX, STUCK = range(24, 31)
 F_COLS = 32
 # Columns of vi.
 LANE, AHEAD, BEHIND, KIND, ROUTE, GL, RESV, NB = range(8)
@@ -38,7 +38,7 @@ OK, SIGNAL, ROOM, YIELDS, QUEUE = range(5)
 
 B_LEADER = 9.0  # m/s2, hardest braking expected of a leader
 MARGIN = 0.5  # m kept beside every hard bound
-LC_S, LC_M = 3.0, 12.0  # a lane change takes 3 s, and at least 12 m of travel
+LC_S, LC_M = 3.0, 10.0  # a lane change takes 3 s, and at least 10 m of travel
 LC_PAUSE = 40  # steps between two free lane changes
 B_LET_IN = (
     3.0  # m/s2, braking asked of the follower by a free change; a needed one may ask for more
@@ -198,7 +198,7 @@ def change_lanes(
             continue
         need = act[route, lane]
         a_max, two_ab = vf[i, AMAX], 2.0 * np.sqrt(vf[i, AMAX] * vf[i, BCOM])
-        desired = max(lf[lane, LSPD] * vf[i, V0], 0.5)
+        desired = max(min(lf[lane, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
         best_gain = vf[i, THR]
         best = 0
         best_lane = -1
@@ -225,6 +225,12 @@ def change_lanes(
             code = act[route, to]
             if code == NO_WAY or (need not in (1, -1) and code not in (0, ON_TARGET)):
                 continue
+            if (
+                code in (1, -1)
+                and hop[route, to] < 0
+                and rest < 2.0 * max(LC_S * (v + 4.0), LC_M) + 6.0
+            ):
+                continue  # no room for the change after this one
             scale = lf[to, LLEN] / lf[lane, LLEN]
             s_to = s * scale
             behind = -1
@@ -241,6 +247,9 @@ def change_lanes(
                     gap, 0.1
                 )
                 a_new -= a_max * q * q
+            if not is_fine and need in (1, -1) and rest < 150.0:
+                vi[i, COOPT] = ahead  # takes its place behind the leader over there
+                vf[i, COOPS] = step
             limit = B_NEEDED if need in (1, -1) else B_LET_IN
             loss = 0.0
             if is_fine:
@@ -369,7 +378,7 @@ def advance(
                 vf[i, S], vf[i, V] = lf[lane, LLEN], 0.0
                 vf[i, ODO] -= past
                 break
-            free = lf[lane, LLEN] / max(lf[lane, LSPD] * vf[i, V0], 0.5)
+            free = lf[lane, LLEN] / max(min(lf[lane, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
             vf[i, FREE] += free
             spent = t_s - vf[i, TLANE]
             lane_stat[lane, 0] += 1.0
@@ -404,7 +413,9 @@ def advance(
                 arrived[counts[C_OUT]] = i
                 counts[C_OUT] += 1
             vf[i, S] = lf[vi[i, LANE], LLEN]
-            vf[i, FREE] += lf[vi[i, LANE], LLEN] / max(lf[vi[i, LANE], LSPD] * vf[i, V0], 0.5)
+            vf[i, FREE] += lf[vi[i, LANE], LLEN] / max(
+                min(lf[vi[i, LANE], LSPD] * vf[i, V0], vf[i, VMAX]), 0.5
+            )
         if vi[i, NB] > 0:
             drop_back(vf, vi, lf, li, cl_row, cl_odo, cl_ticket, i)
         d_rear = 0.0

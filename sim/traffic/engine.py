@@ -28,6 +28,7 @@ from sim.traffic.tables import LaneTables, Routes, lane_tables
 
 DECIDE_S = 0.1
 ODO_START_M = 1000.0
+GIVE_UP_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Traffic:
     trips: list[Trip] = field(default_factory=list)
     now_s: float = 0.0
     num_spawned: int = 0
+    num_diverted: int = 0
     departures: list[Departures] = field(init=False)
     _queues: dict[int, deque[Waiting]] = field(default_factory=dict)
     _leg_i: I32 = field(init=False)
@@ -216,7 +218,7 @@ class Traffic:
             front_m = c.length_m - c.rear_length_m + c.hitch_x_m - c.wheelbase_m
         f[k.S], f[k.V], f[k.LEN], f[k.ODO] = s_m, v, c.length_m, ODO_START_M
         f[k.S0], f[k.BMAX], f[k.AMAX] = c.gap_m, c.max_decel_mps2, c.accel_mps2
-        f[k.V0] = min(who.speed_factor, c.max_speed_mps / max(float(t.lf[:, k.LSPD].max()), 0.1))
+        f[k.V0], f[k.VMAX] = who.speed_factor, c.max_speed_mps * who.speed_factor / c.speed_factor
         f[k.BCOM], f[k.T], f[k.GAP] = c.comfort_decel_mps2, c.headway_s, c.critical_gap_s
         f[k.POL], f[k.THR], f[k.WB], f[k.FOH] = (
             c.politeness,
@@ -308,6 +310,8 @@ class Traffic:
             raise ValueError(f"{light.size} lights for {len(self.net.groups.id)} signal groups")
         self.now_s = t_ns / NS_PER_S
         self._depart()
+        if self.counters[k.C_STEP] % 50 == 0:
+            self._divert()
         t = self.tables
         light = light if light.size else self._no_light
         self._externals.sync(self.states, self.statics, light, self.counters)
@@ -334,6 +338,23 @@ class Traffic:
         )  # fmt: skip
         for row in self._arrived[: self.counters[k.C_OUT]].tolist():
             self._leave(row)
+
+    def _divert(self) -> None:
+        """Whoever waited `GIVE_UP_S` for a lane change that the others never let happen goes another way of its flow."""
+        half = self.states.valid.size
+        stuck = self.vf[:half, k.STUCK] > GIVE_UP_S
+        for row in np.flatnonzero(stuck & self.mine).tolist():
+            self.vf[row, k.STUCK] = 0.0
+            who = self._about[row]
+            if who.flow < 0:
+                continue
+            lane = int(self.vi[row, k.LANE])
+            for _, ways in self._choices[who.flow][who.kind]:
+                open_ = [w for w in ways if self.routes.act[w[0], lane] == 0 and w[1] < 0]
+                if open_:
+                    self.vi[row, k.ROUTE], self.vi[row, k.LEG] = open_[0][0], -1
+                    self.num_diverted += 1
+                    break
 
     def step(self, t_ns: int, light: U8, dt_s: float = DECIDE_S) -> None:
         """One decision and one motion of the same length."""
@@ -388,6 +409,7 @@ class Traffic:
             "present": present,
             "arrived": len(self.trips),
             "waiting": self.num_waiting,
+            "diverted": self.num_diverted,
         }
 
     def recycle(self, is_on: bool) -> None:

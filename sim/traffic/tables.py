@@ -43,7 +43,7 @@ from sim.traffic._kernels import (
 
 I64 = npt.NDArray[np.int64]
 THIN_M = 0.02  # the private polyline stays this close to the network's samples
-CHANGE_PENALTY_S = 5.0
+EARLY_M = 300.0  # drivers sort themselves into lanes this far ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +227,12 @@ def route_tables(
         hop[d, owner[best][reach]] = lanes.next[best][reach]
         straight = np.full(num, np.inf)
         straight[owner[best]] = drive[owner[best]] + after[best]
-        sideways = cost[d] < straight - 1e-3 - 1e-5 * np.abs(cost[d])
+        known = np.where(np.isfinite(cost[d]), cost[d], 1e9)
+        sideways = known < straight - 1e-3 - 1e-5 * known
         left = np.where(lanes.left >= 0, cost[d][lanes.left], np.inf)
         right = np.where(lanes.right >= 0, cost[d][lanes.right], np.inf)
         act[d] = np.where(sideways & (lanes.junction < 0), np.where(left <= right, 1, -1), 0)
+        _look_further(net, known, hop[d], act[d])
         act[d][~np.isfinite(cost[d])] = NO_WAY
         act[d, list(targets[d])] = ON_TARGET
         hop[d, rows[~np.isfinite(cost[d])]] = -1
@@ -238,6 +240,25 @@ def route_tables(
             if lanes.next_start[lane + 1] > lanes.next_start[lane] and hop[d, lane] < 0:
                 hop[d, lane] = lanes.next[lanes.next_start[lane]]
     return hop, act
+
+
+def _look_further(net: RoadNetwork, cost: npt.NDArray[np.floating], hop: I32, act: I8) -> None:
+    """Changes needed on the next lanes begin up to `EARLY_M` before, where the marks allow it."""
+    lanes = net.lanes
+    rest = np.where(act != 0, 0.0, np.inf)  # way to the lane where the change is needed
+    for _ in range(6):
+        after = np.maximum(hop, 0)
+        side = act[after]
+        beside = np.where(side == 1, lanes.left, lanes.right)
+        may = np.where(side == 1, lanes.may_change_left, lanes.may_change_right)
+        early = (act == 0) & (hop >= 0) & (side != 0) & (lanes.junction < 0)
+        early &= (lanes.junction[after] < 0) & may & (beside >= 0)
+        early &= cost[np.maximum(beside, 0)] < cost + 0.5
+        early &= rest[after] < EARLY_M
+        if not early.any():
+            return
+        rest[early] = rest[after][early] + lanes.length_m[after][early]
+        act[early] = side[early]
 
 
 def check_columns() -> bool:
