@@ -31,7 +31,6 @@ from vehicle.driving import Driver, DrivingConfig, Mission, build_corridor
 from vehicle.dynamics import VehicleParams
 from vehicle.fusion import Estimate, FusionConfig, Localiser, Tracker, Tracks
 from vehicle.planning import Planner, PlanningConfig, Pose, Trajectory
-from vehicle.planning import _kernels as planning_kernels
 from vehicle.planning.reference import STEP_M
 
 HARD_BRAKE_MPS2 = 3.92  # 0.4 g, the BSM's event threshold
@@ -145,10 +144,10 @@ class OnboardUnit:
 
     def _locate(self, own: Estimate) -> tuple[float, float, float]:
         if self._s_m is None:
-            s, _, _ = planning_kernels.project(
-                self.planner.table, STEP_M, own.x_m, own.y_m, 0.0, self.corridor.start_s_m + FIRST_LOOK_M
+            place = self.planner.project(
+                np.array([own.x_m]), np.array([own.y_m]), 0.0, self.corridor.start_s_m + FIRST_LOOK_M
             )
-            self._s_m = float(s)
+            self._s_m = float(place[0, 0])
         located = self.controller.locate(own.x_m, own.y_m, own.yaw_rad, self._s_m)
         self._s_m = located[0]
         return located
@@ -159,11 +158,7 @@ class OnboardUnit:
         params = self._params
         front = s + params.front_x_m
         tracks = self.tracker.update(t_ns, own, self._hitch_rad)
-        frenet = np.zeros((tracks.x_m.size, 3))
-        if tracks.x_m.size:
-            planning_kernels.project_points(
-                self.planner.table, STEP_M, tracks.x_m, tracks.y_m, s - 60.0, s + 160.0, frenet
-            )
+        frenet = self.planner.project(tracks.x_m, tracks.y_m, s - 60.0, s + 160.0)
         directive = self.driver.decide(
             t_ns, front, own.speed_mps, tracks, frenet[:, 0], frenet[:, 1], self._cabin
         )

@@ -8,7 +8,7 @@ from typing import Any
 from numba import njit
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def column_at(table: Any, u: float, c: int) -> float:
     """Column c at fractional row u, held at the ends."""
     i = min(max(int(math.floor(u)), 0), table.shape[0] - 2)
@@ -16,7 +16,7 @@ def column_at(table: Any, u: float, c: int) -> float:
     return float(table[i, c] + f * (table[i + 1, c] - table[i, c]))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def locate(path: Any, step: float, x: float, y: float, yaw: float, s_guess: float, out: Any) -> None:
     """out[0:3] = s, d, heading against the path, by Newton from a guess that is a few metres off at most."""
     s = s_guess
@@ -39,7 +39,7 @@ def locate(path: Any, step: float, x: float, y: float, yaw: float, s_guess: floa
     out[2] = (heading + math.pi) % (2.0 * math.pi) - math.pi
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def planned_offset(lat: Any, u: float) -> tuple[float, float, float]:
     """(d, dd/ds, d2d/ds2) of the planned lateral move, u metres after its start."""
     if u >= lat[6]:
@@ -51,7 +51,7 @@ def planned_offset(lat: Any, u: float) -> tuple[float, float, float]:
     return d, p, q
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def control(
     path: Any, step: float, column: Any, lat: Any, start_s: float, plan_dt: float, elapsed: float, speed: float,
     last_accel: float, period: float, is_urgent: bool, cfg: Any, out: Any,
@@ -88,7 +88,7 @@ def control(
     out[6] = -rest
     v_soon = column_at(column, u + 0.4 / plan_dt, 1)
     if v_plan < 0.02 and v_soon < 0.02 and speed < 0.05:
-        out[3] = cfg[11]
+        out[3] = max(cfg[11], min(last_accel, 0.0) - cfg[9] * period)  # the brake closes gently
         return
     want = column_at(column, lead, 2) + cfg[7] * min(max(rest, -1.0), 1.0) + cfg[8] * (v_plan - speed)
     if v_soon < 0.02 and v_plan < 0.02:

@@ -8,7 +8,7 @@ from typing import Any
 from numba import njit
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def step_bodies(
     rows: Any, x: Any, y: Any, yaw: Any, speed: Any, accel: Any, yaw_rate: Any, steer: Any, hitch: Any,
     cmd_accel: Any, cmd_steer: Any, param: Any, dt: float,

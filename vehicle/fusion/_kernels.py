@@ -5,37 +5,28 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 from numba import njit
 
 
-@njit(cache=True)
-def scalar_update(state: Any, cov: Any, index: int, residual: float, variance: float) -> None:
-    """Measurement of one state component."""
+@njit(cache=True, error_model="numpy")
+def scalar_update(state: Any, cov: Any, index: int, residual: float, variance: float, line: Any) -> None:
+    """Measurement of one state component; `line` is scratch. The covariance stays exactly symmetric."""
     n = state.size
-    gain = np.empty(n)
     total = cov[index, index] + variance
     for i in range(n):
-        gain[i] = cov[i, index] / total
+        line[i] = cov[index, i]
     for i in range(n):
-        state[i] += gain[i] * residual
-    line = cov[index].copy()
-    for i in range(n):
+        state[i] += line[i] / total * residual
         for j in range(n):
-            cov[i, j] -= gain[i] * line[j]
-    for i in range(n):
-        for j in range(i):
-            mean = 0.5 * (cov[i, j] + cov[j, i])
-            cov[i, j] = mean
-            cov[j, i] = mean
+            cov[i, j] -= line[i] * line[j] / total
 
 
-@njit(cache=True)
-def localise(state: Any, cov: Any, z: Any, noise: Any, must_believe: bool) -> bool:
+@njit(cache=True, error_model="numpy")
+def localise(state: Any, cov: Any, z: Any, noise: Any, must_believe: bool, f: Any, p: Any) -> bool:
     """Predict over z[0] seconds, then update; True when a position fix was refused.
 
     z: dt, has imu, has odometry, speed, fix sigma (0 none), acceleration, yaw rate, yaw, fix x, fix y.
-    noise: acceleration, gyro, bias walk, odometry, yaw, gate.
+    noise: acceleration, gyro, bias walk, odometry, yaw, gate. f (identity) and p: (5, 5) scratch.
     """
     dt = z[0]
     if dt > 0.0:
@@ -49,12 +40,10 @@ def localise(state: Any, cov: Any, z: Any, noise: Any, must_believe: bool) -> bo
         state[2] = yaw + rate * dt
         state[3] = v + z[5] * dt
         # F = I + these entries
-        f = np.eye(5)
         f[0, 2], f[1, 2] = -ds * s, ds * c
         f[0, 3], f[1, 3] = dt * c, dt * s
         f[0, 4], f[1, 4] = 0.5 * dt * ds * s, -0.5 * dt * ds * c
         f[2, 4] = -dt
-        p = np.empty((5, 5))
         for i in range(5):
             for j in range(5):
                 total = 0.0
@@ -76,10 +65,10 @@ def localise(state: Any, cov: Any, z: Any, noise: Any, must_believe: bool) -> bo
         cov[0, 0] += half
         cov[1, 1] += half
     if z[2] > 0.0:
-        scalar_update(state, cov, 3, z[3] - state[3], noise[3] ** 2)
+        scalar_update(state, cov, 3, z[3] - state[3], noise[3] ** 2, p[0])
     if z[1] > 0.0:
         turn = (z[7] - state[2] + math.pi) % (2.0 * math.pi) - math.pi
-        scalar_update(state, cov, 2, turn, noise[4] ** 2)
+        scalar_update(state, cov, 2, turn, noise[4] ** 2, p[0])
     refused = False
     if z[4] > 0.0:
         var = z[4] * z[4]
@@ -91,8 +80,8 @@ def localise(state: Any, cov: Any, z: Any, noise: Any, must_believe: bool) -> bo
             cov[0, 0] += dx * dx
             cov[1, 1] += dy * dy
         if not refused:
-            scalar_update(state, cov, 0, dx, var)
-            scalar_update(state, cov, 1, z[9] - state[1], var)
+            scalar_update(state, cov, 0, dx, var, p[0])
+            scalar_update(state, cov, 1, z[9] - state[1], var, p[0])
     state[2] = math.pi - (math.pi - state[2]) % (2.0 * math.pi)
     return refused
 
@@ -105,13 +94,13 @@ def localise(state: Any, cov: Any, z: Any, noise: Any, must_believe: bool) -> bo
 VULNERABLE = 8  # ActorKind from here on walks or pedals
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fits(kind_a: int, kind_b: int) -> bool:
     """Whether two classes may be the same thing."""
     return kind_a == 0 or kind_b == 0 or (kind_a >= VULNERABLE) == (kind_b >= VULNERABLE)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def lies_in_own_body(x: float, y: float, own: Any) -> bool:
     """Inside either own section, a metre longer and 0.7 m wider each side."""
     c, s = math.cos(own[2]), math.sin(own[2])
@@ -128,7 +117,7 @@ def lies_in_own_body(x: float, y: float, own: Any) -> bool:
     return -own[8] - 1.0 < u < 1.0 and abs(w) < own[6] + 0.7
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def absorb(f: Any, g: Any, i: int, det: Any, deti: Any, k: int, vel_sigma: float, now: int) -> None:
     """Kalman update of track i by detection k: both axes share one 2x2 covariance, because R is the same for both."""
     pp, pv, vv = f[i, 7], f[i, 8], f[i, 9]
@@ -160,9 +149,13 @@ def absorb(f: Any, g: Any, i: int, det: Any, deti: Any, k: int, vel_sigma: float
     g[i, 6] = now
 
 
-@njit(cache=True)
-def track(f: Any, g: Any, det: Any, deti: Any, group: Any, now: int, dt: float, cfg: Any, own: Any, next_id: int) -> int:
-    """One cycle over detection groups group[n]:group[n+1] (one source each); returns the next free id."""
+@njit(cache=True, error_model="numpy")
+def track(f: Any, g: Any, det: Any, deti: Any, group: Any, now: int, dt: float, cfg: Any, own: Any, next_id: int,
+          done: Any, used: Any, pair_cost: Any, pair: Any) -> int:  # fmt: skip
+    """One cycle over detection groups group[n]:group[n+1] (one source each); returns the next free id.
+
+    Scratch: done (N,), used (C,), pair_cost (Q,), pair (Q, 2).
+    """
     cap = f.shape[0]
     q = cfg[0] ** 2
     for i in range(cap):
@@ -176,17 +169,15 @@ def track(f: Any, g: Any, det: Any, deti: Any, group: Any, now: int, dt: float, 
         f[i, 9] += dt * dt * q
     for n in range(group.size - 1):
         a, b = group[n], group[n + 1]
-        num = b - a
-        done = np.zeros(num, np.bool_)
-        used = np.zeros(cap, np.bool_)
+        for i in range(cap):
+            used[i] = False
         for k in range(a, b):
             far = (det[k, 0] - own[0]) ** 2 + (det[k, 1] - own[1]) ** 2 > cfg[7] ** 2
             mine = deti[k, 1] == 4 and deti[k, 0] < VULNERABLE and lies_in_own_body(det[k, 0], det[k, 1], own)
-            if far or mine:
-                done[k - a] = True
+            done[k] = far or mine
         # vehicles that say who they are
         for k in range(a, b):
-            if done[k - a] or deti[k, 2] == 0:
+            if done[k] or deti[k, 2] == 0:
                 continue
             for i in range(cap):
                 if g[i, 0] != 0 and g[i, 4] == deti[k, 2]:
@@ -194,16 +185,14 @@ def track(f: Any, g: Any, det: Any, deti: Any, group: Any, now: int, dt: float, 
                     if gap < 100.0:
                         absorb(f, g, i, det, deti, k, cfg[1], now)
                         used[i] = True
-                        done[k - a] = True
+                        done[k] = True
                     else:
                         g[i, 4] = 0  # the name has moved on
                     break
         # the rest: nearest pairs first, one to one
-        pair_cost = np.empty(8 * (num + cap) + 64)
-        pair = np.empty((pair_cost.size, 2), np.int64)
         pairs = 0
         for k in range(a, b):
-            if done[k - a]:
+            if done[k]:
                 continue
             for i in range(cap):
                 if g[i, 0] == 0 or used[i] or not fits(g[i, 2], deti[k, 0]):
@@ -217,17 +206,21 @@ def track(f: Any, g: Any, det: Any, deti: Any, group: Any, now: int, dt: float, 
                     pair_cost[pairs] = gap / var + math.log(var)
                     pair[pairs, 0], pair[pairs, 1] = k, i
                     pairs += 1
-        order = np.argsort(pair_cost[:pairs], kind="mergesort")
-        for m in range(pairs):
-            k, i = pair[order[m], 0], pair[order[m], 1]
-            if done[k - a] or used[i]:
-                continue
+        while True:
+            best = -1
+            least = 1e300
+            for m in range(pairs):
+                if pair_cost[m] < least and not done[pair[m, 0]] and not used[pair[m, 1]]:
+                    least, best = pair_cost[m], m
+            if best < 0:
+                break
+            k, i = pair[best, 0], pair[best, 1]
             absorb(f, g, i, det, deti, k, cfg[1], now)
-            done[k - a] = True
+            done[k] = True
             used[i] = True
         free = 0
         for k in range(a, b):
-            if done[k - a]:
+            if done[k]:
                 continue
             while free < cap and g[free, 0] != 0:
                 free += 1

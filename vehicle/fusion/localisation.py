@@ -1,8 +1,7 @@
 """Where am I: an extended Kalman filter over GNSS, dual-antenna heading, IMU and wheel odometry.
 
 State (5,): x, y, yaw, speed, gyro bias; process: constant turn rate and acceleration between readings, driven by the IMU.
-Wheel speed, heading and position fixes are scalar updates one after the other (their noises are independent), Joseph-free
-because each is followed by a symmetrisation. A fix older than its arrival is moved forward with the speed known then.
+Wheel speed, heading and position fixes are scalar updates one after the other (their noises are independent). A fix older than its arrival is moved forward with the speed known then.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ class Localiser:
         self.state: F64 = np.zeros(5)
         self.covariance: F64 = np.diag((1.0, 1.0, 0.01, 0.25, 1e-6))
         self._z = np.zeros(10)
+        self._scratch = np.eye(5), np.zeros((5, 5))
         self._t_ns = -1
         self._accel_mps2 = 0.0
         self._yaw_rate_radps = 0.0
@@ -70,7 +70,9 @@ class Localiser:
                 z[4] = gnss.sigma_m
                 z[8] = gnss.x_m + age_m * np.cos(yaw)
                 z[9] = gnss.y_m + age_m * np.sin(yaw)
-            refused = _kernels.localise(self.state, self.covariance, z, self._noise, self.num_refused >= 10)
+            refused = _kernels.localise(
+                self.state, self.covariance, z, self._noise, self.num_refused >= 10, *self._scratch
+            )
             if gnss is not None:
                 self.num_refused = self.num_refused + 1 if refused else 0
             if imu is not None:

@@ -70,6 +70,8 @@ class Tracker:
         self._own[4:] = (
             params.front_x_m, params.rear_overhang_m, 0.5 * params.width_m, -params.hitch_x_m, params.rear_length_m,
         )  # fmt: skip
+        pairs = 16 * config.capacity  # gated pairs beyond this many are not looked at
+        self._scratch = np.zeros(config.capacity, np.bool_), np.zeros(pairs), np.zeros((pairs, 2), np.int64)
         self._t_ns = 0
         self._next_id = 1
         self._pending: list[tuple[int, F64, I64]] = []  # (source, float columns, integer columns)
@@ -153,7 +155,8 @@ class Tracker:
         self._t_ns = t_ns
         self._next_id = int(
             _kernels.track(
-                self._f, self._g, det, deti, group, t_ns, dt, self._cfg, self._own, self._next_id
+                self._f, self._g, det, deti, group, t_ns, dt, self._cfg, self._own, self._next_id,
+                np.zeros(det.shape[0], np.bool_), *self._scratch,
             )
         )
         g = self._g

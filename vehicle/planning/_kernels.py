@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 from numba import njit
 
 # columns of `cfg`
@@ -18,10 +17,9 @@ from numba import njit
  NEAR, W_JERK, W_ACCEL, W_LAT, W_SPEED, W_OVER, W_OFF, W_HEAD, W_TARGET, W_CHANGE, W_GAP) = range(27)  # fmt: skip
 # columns of `body`
 FRONT_X, REAR_X, HALF_W, HITCH_A, REAR_BASE, REAR_LEN, K_MAX = range(7)
-TAU_S = 0.5  # envelope followers look this far ahead, about half the time a jerk-limited brake needs to build up
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def lookup(path: Any, step: float, s: float, out: Any) -> None:
     """All columns of `path` at `s`, linear between samples, held at the ends; out[8] is dk/ds."""
     last = path.shape[0] - 2
@@ -38,8 +36,8 @@ def lookup(path: Any, step: float, s: float, out: Any) -> None:
         out[1] += over * math.sin(out[2])
 
 
-@njit(cache=True)
-def project(path: Any, step: float, x: float, y: float, s0: float, s1: float) -> tuple[float, float, float]:
+@njit(cache=True, error_model="numpy")
+def project(path: Any, step: float, x: float, y: float, s0: float, s1: float, row: Any) -> tuple[float, float, float]:
     """(s, d, yaw of the path) of the point of path[s0, s1] nearest to (x, y); s runs past the window's ends on tangents."""
     n = path.shape[0]
     i0 = min(max(int(s0 / step), 0), n - 2)
@@ -59,7 +57,6 @@ def project(path: Any, step: float, x: float, y: float, s0: float, s1: float) ->
             least, best = dx * dx + dy * dy, i
     # solve tangent(s) . (p - r(s)) = 0 from the nearest sample
     s = best * step
-    row = np.empty(9)
     for _ in range(3):
         lookup(path, step, s, row)
         c, q = math.cos(row[2]), math.sin(row[2])
@@ -70,14 +67,14 @@ def project(path: Any, step: float, x: float, y: float, s0: float, s1: float) ->
     return s, math.cos(row[2]) * (y - row[1]) - math.sin(row[2]) * (x - row[0]), row[2]
 
 
-@njit(cache=True)
-def project_points(path: Any, step: float, x: Any, y: Any, s0: float, s1: float, out: Any) -> None:
-    """out (n, 3): `project` of every point."""
+@njit(cache=True, error_model="numpy")
+def project_points(path: Any, step: float, x: Any, y: Any, s0: float, s1: float, row: Any, out: Any) -> None:
+    """out (n, 3): `project` of every point; `row` (9,) is scratch here and below."""
     for i in range(x.size):
-        out[i, 0], out[i, 1], out[i, 2] = project(path, step, x[i], y[i], s0, s1)
+        out[i, 0], out[i, 1], out[i, 2] = project(path, step, x[i], y[i], s0, s1, row)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def stop_curve(rest: float, b: float, j: float) -> tuple[float, float]:
     """(v, a) that ends at rest after `rest` metres: constant deceleration b, eased off with jerk j at the very end."""
     if rest <= 0.0:
@@ -90,25 +87,31 @@ def stop_curve(rest: float, b: float, j: float) -> tuple[float, float]:
     return math.sqrt(v * v + 2.0 * b * (rest - ease)), -b
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def follow_envelope(
     path: Any, step: float, s: float, v: float, a: float, cap: float, scale: float, s_stop: float,
-    lead_s: Any, lead_v: float, has_lead: bool, cfg: Any, num: int, out: Any,
+    lead_s: Any, lead_v: float, has_lead: bool, cfg: Any, num: int, row: Any, out: Any,
 ) -> None:  # fmt: skip
     """Profile that rides the speed envelope under a jerk limit, stops at `s_stop`, keeps the gap to a lead (IDM)."""
     dt = cfg[DT]
-    row = np.empty(9)
     for k in range(num + 1):
         out[k, 0], out[k, 1], out[k, 2] = s, v, a
-        lookup(path, step, s + v * TAU_S, row)
+        # look ahead by half the time that the swing to the planned deceleration takes under the jerk limit
+        reach = 0.1 + 0.5 * (max(a, -cfg[B_PLAN]) + cfg[B_PLAN]) / cfg[J_PLAN]
+        lookup(path, step, s + v * reach + 0.5 * a * reach * reach, row)
         top = scale * min(row[4], cap)
         slope = scale * scale * row[5] if row[4] <= cap else 0.0
-        want = slope + 1.2 * (top - v - a * TAU_S)
+        want = max(slope + 1.2 * (top - v - a * reach), -1.2 * cfg[B_PLAN])
         rest = s_stop - s
         if rest < 1e6:
-            tau = TAU_S if v * TAU_S < 0.3 * rest else max(0.3 * rest, 0.0) / max(v, 1e-3)
+            tau = reach if v * reach < 0.3 * rest else max(0.3 * rest, 0.0) / max(v, 1e-3)
             bound, decel = stop_curve(rest - v * tau - 0.5 * a * tau * tau, cfg[B_PLAN], cfg[J_END])
-            want = min(want, decel + 1.5 * (bound - v - a * tau))
+            if rest > 1.5 * cfg[B_PLAN] ** 3 / (6.0 * cfg[J_END] ** 2):
+                want = min(want, decel + 2.5 * (bound - v - a * tau))
+            else:
+                # last metre: easing off at constant jerk ends after 3 x / v seconds, so it asks for -2 v^2 / 3 x now
+                left = max(rest - 0.05 * v, 0.01)
+                want = min(want, -2.0 * v * v / (3.0 * left))
             if rest < 0.25 and v < 0.05:
                 want = min(want, -0.2)
         if has_lead:
@@ -141,13 +144,13 @@ def follow_envelope(
             a += change
 
 
-@njit(cache=True)
-def polynomial(s: float, v: float, a: float, v_end: float, rest: float, is_stop: bool, t_end: float, dt: float, num: int,
+@njit(cache=True, error_model="numpy")
+def polynomial(s: float, v: float, a: float, v_end: float, rest: float, t_end: float, dt: float, num: int,
                out: Any) -> None:  # fmt: skip
-    """Quartic to (v_end, a = 0) at t_end, or quintic to rest `rest` metres ahead; then constant speed."""
+    """Quartic to (v_end, a = 0) at t_end, or with rest > 0 the quintic to standstill after `rest`; then constant speed."""
     t = t_end
     c3 = c4 = c5 = 0.0
-    if is_stop:
+    if rest > 0.0:
         e0 = rest - v * t - 0.5 * a * t * t
         e1 = -v - a * t
         e2 = -a
@@ -177,7 +180,7 @@ def polynomial(s: float, v: float, a: float, v_end: float, rest: float, is_stop:
         s_last = out[k, 0]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def brake(s: float, v: float, a: float, decel: float, jerk: float, dt: float, num: int, out: Any) -> None:
     """Build up `decel` with `jerk`, hold it to standstill, stay."""
     for k in range(num + 1):
@@ -200,7 +203,7 @@ def brake(s: float, v: float, a: float, decel: float, jerk: float, dt: float, nu
             a += change
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def boxes_meet(
     ax: float, ay: float, ac: float, asn: float, al: float, aw: float,
     bx: float, by: float, bc: float, bs: float, bl: float, bw: float,
@@ -218,7 +221,7 @@ def boxes_meet(
     return not abs(dy * bc - dx * bs) > bw + al * s + aw * c
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def lateral(u: float, length: float, coef: Any, target: float) -> tuple[float, float, float]:
     """(d, p, q) at `u` metres into a quintic of `length`, `target` beyond."""
     if u >= length:
@@ -230,7 +233,7 @@ def lateral(u: float, length: float, coef: Any, target: float) -> tuple[float, f
     return d, p, q
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def lateral_coefficients(d: float, p: float, q: float, target: float, length: float, out: Any) -> None:
     """Quintic in s from (d, p, q) to (target, 0, 0) after `length`."""
     w = length
@@ -243,20 +246,19 @@ def lateral_coefficients(d: float, p: float, q: float, target: float, length: fl
     out[5] = (6.0 * e0 - 3.0 * w * e1 + 0.5 * w * w * e2) / w**5
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def predict(path: Any, step: float, s0: float, objects: Any, body: Any, near: float, dt: float, num: int,
-            pose: Any, info: Any) -> int:  # fmt: skip
+            row: Any, pose: Any, info: Any) -> int:  # fmt: skip
     """Where each object will be: pose (M, num+1, 4) x, y, cos, sin; info (M, 6): s, d, ds/dt, follows path, relevant, half s.
 
     Vehicles that point along the path (or against it) keep their offset from it; others keep their velocity. Objects behind
     the ego's nose that drive its way are theirs to mind. Returns how many are relevant.
     """
     reach = 160.0
-    row = np.empty(9)
     count = 0
     for m in range(objects.shape[0]):
         ox, oy, yaw, speed = objects[m, 0], objects[m, 1], objects[m, 2], objects[m, 3]
-        s, d, along = project(path, step, ox, oy, s0 - 60.0, s0 + reach)
+        s, d, along = project(path, step, ox, oy, s0 - 60.0, s0 + reach, row)
         turn = (yaw - along + math.pi) % (2.0 * math.pi) - math.pi
         c, q = abs(math.cos(turn)), abs(math.sin(turn))
         half_s = objects[m, 4] * c + objects[m, 5] * q
@@ -293,7 +295,7 @@ def predict(path: Any, step: float, s0: float, objects: Any, body: Any, near: fl
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def find_lead(info: Any, objects: Any, s0: float, v0: float, d0: float, body: Any) -> int:
     """The object that drives, stands or walks in the ego's corridor ahead and is nearest, or -1."""
     lead = -1
@@ -311,37 +313,38 @@ def find_lead(info: Any, objects: Any, s0: float, v0: float, d0: float, body: An
     return lead
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sample_longitudinal(
     path: Any, step: float, start: Any, cap: float, s_stop: float, lead_s: Any, lead_v: float, has_lead: bool,
     scales: Any, fractions: Any, durations: Any, stop_durations: Any, brakes: Any, is_wide: bool, cfg: Any,
-    num: int, prof: Any, is_soft: Any,
+    num: int, row: Any, prof: Any, is_soft: Any,
 ) -> int:  # fmt: skip
     """Fill prof (NL, num+1, 4); is_soft marks profiles that may be comfortable. Returns how many."""
     s, v, a = start[0], start[1], start[2]
     dt = cfg[DT]
     n = 0
-    row = np.empty(9)
+    none = 0.0
+    is_free = not has_lead and has_lead  # False, as a variable: a literal would compile everything twice
     lookup(path, step, s, row)
     top = min(row[4], cap)
     for i in range(scales.size if is_wide else 1):
-        follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, has_lead, cfg, num, prof[n])
+        follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, has_lead, cfg, num, row, prof[n])
         is_soft[n] = 1
         n += 1
     if is_wide and has_lead:
         for i in range(2):
-            follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, 0.0, False, cfg, num, prof[n])
+            follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, is_free, cfg, num, row, prof[n])
             is_soft[n] = 1
             n += 1
     for i in range(fractions.size):
         for k in range(durations.size if is_wide else 1):
-            polynomial(s, v, a, fractions[i] * top, 0.0, False, durations[k], dt, num, prof[n])
+            polynomial(s, v, a, fractions[i] * top, none, durations[k], dt, num, prof[n])
             is_soft[n] = 1
             n += 1
     rest = s_stop - s
     if 0.2 < rest < v * num * dt:
         for k in range(stop_durations.size):
-            polynomial(s, v, a, 0.0, rest, True, stop_durations[k], dt, num, prof[n])
+            polynomial(s, v, a, none, rest, stop_durations[k], dt, num, prof[n])
             is_soft[n] = 1
             n += 1
     for i in range(brakes.size):
@@ -352,13 +355,12 @@ def sample_longitudinal(
     return n
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def collides(
     path: Any, step: float, prof: Any, start: Any, coef: Any, length: float, target: float, hitch: float, body: Any,
-    pose: Any, info: Any, objects: Any, cfg: Any, num: int,
+    pose: Any, info: Any, objects: Any, cfg: Any, num: int, row: Any,
 ) -> int:  # fmt: skip
     """First step at which either section's box, widened by the margins, meets a predicted object; -1 if none does."""
-    row = np.empty(9)
     half = 0.5 * (body[FRONT_X] + body[REAR_X])
     mid = 0.5 * (body[FRONT_X] - body[REAR_X])
     rear_half = 0.5 * body[REAR_LEN]
@@ -407,36 +409,30 @@ def collides(
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def plan(
     path: Any, step: float, start: Any, cap: float, s_stop: float, hitch: float, last_target: float, objects: Any,
     body: Any, cfg: Any, offsets: Any, lengths: Any, scales: Any, fractions: Any, durations: Any, stop_durations: Any,
-    brakes: Any, num: int, prof: Any, grid: Any, cost: Any, tier: Any, lat_out: Any, out: Any, result: Any,
+    brakes: Any, num: int, prof: Any, grid: Any, cost: Any, tier: Any, lat_out: Any, lead_s: Any,
+    lon_cost: Any, lon_tier: Any, is_soft: Any, row: Any, pose: Any, info: Any, out: Any, result: Any,
 ) -> None:  # fmt: skip
     """One cycle. start: s, v, a, d, p, q. See `planner.py` for the outputs."""
     dt = cfg[DT]
-    pose = np.empty((objects.shape[0], num + 1, 4))
-    info = np.zeros((objects.shape[0], 6))
-    relevant = predict(path, step, start[0], objects, body, cfg[NEAR], dt, num, pose, info)
+    relevant = predict(path, step, start[0], objects, body, cfg[NEAR], dt, num, row, pose, info)
     is_wide = relevant > 0
     lead = find_lead(info, objects, start[0], start[1], start[3], body)
-    lead_s = np.zeros(num + 1)
     lead_v = 0.0
     if lead >= 0:
         lead_v = max(info[lead, 2], 0.0)
         for k in range(num + 1):
             lead_s[k] = info[lead, 0] - info[lead, 5] - body[FRONT_X] + lead_v * k * dt
-    is_soft = np.zeros(prof.shape[0], np.int64)
     num_lon = sample_longitudinal(
         path, step, start, cap, s_stop, lead_s, lead_v, lead >= 0, scales, fractions, durations, stop_durations, brakes,
-        is_wide, cfg, num, prof, is_soft,
+        is_wide, cfg, num, row, prof, is_soft,
     )  # fmt: skip
     num_lat = offsets.size * lengths.size if is_wide else 1
 
     # longitudinal part: limits (tier 0 comfort, 1 emergency, 9 none) and cost, once per profile
-    lon_cost = np.zeros(num_lon)
-    lon_tier = np.zeros(num_lon, np.int64)
-    row = np.empty(9)
     for i in range(num_lon):
         total = 0.0
         level = 0 if is_soft[i] == 1 else 1
@@ -450,16 +446,17 @@ def plan(
                 level = max(level, 1)
             if a < -cfg[E_DECEL] - 0.1 or a > cfg[A_MAX] + 0.6:
                 level = 9
-            top = min(row[4], cap)
+            # a cap that falls below the present speed counts as falling at the planned deceleration
+            top = min(row[4], max(cap, start[1] - 0.8 * cfg[B_PLAN] * k * dt))
             total += cfg[W_JERK] * j * j + cfg[W_ACCEL] * a * a
             short = top - v
             total += cfg[W_SPEED] * short * short if short > 0.0 else cfg[W_OVER] * short * short
         end_s, end_v = prof[i, num, 0], prof[i, num, 1]
         rest = s_stop - end_s
         if rest < 1e6:
-            if rest < -0.15 or end_v * end_v > 2.0 * cfg[C_DECEL] * (rest + 0.3):
+            if rest < -0.03 or end_v * end_v > 2.0 * cfg[C_DECEL] * (rest + 0.2):
                 level = max(level, 1)
-            if rest < -0.5 or end_v * end_v > 2.0 * 0.9 * cfg[E_DECEL] * (rest + 0.3):
+            if rest < -0.5 or end_v * end_v > 2.0 * 0.9 * cfg[E_DECEL] * (rest + 0.2):
                 level = 9
         lon_cost[i] = 2.0 * dt * total
         lon_tier[i] = level
@@ -476,7 +473,7 @@ def plan(
             level = lon_tier[i]
             if level == 9:
                 tier[i, b] = 9
-                cost[i, b] = np.inf
+                cost[i, b] = math.inf
                 continue
             part = 0.0
             for k in range(0, num + 1, 2):
@@ -505,7 +502,7 @@ def plan(
                 part += cfg[W_LAT] * lat * lat + cfg[W_OFF] * d * d + cfg[W_HEAD] * p * p
             if level == 9:
                 tier[i, b] = 9
-                cost[i, b] = np.inf
+                cost[i, b] = math.inf
                 continue
             total += 2.0 * dt * part
             if is_wide:
@@ -529,7 +526,7 @@ def plan(
                     if short > 0.0:
                         total += cfg[W_GAP] * short * short
             tier[i, b] = level
-            cost[i, b] = total if level < 9 else np.inf
+            cost[i, b] = total if level < 9 else math.inf
 
     # cheapest of the lowest tier that hits nothing
     best_i = best_b = -1
@@ -538,7 +535,7 @@ def plan(
     for level in range(2):
         while True:
             best_i = best_b = -1
-            least = np.inf
+            least = math.inf
             for i in range(num_lon):
                 for b in range(num_lat):
                     if tier[i, b] == level and cost[i, b] < least:
@@ -549,7 +546,7 @@ def plan(
                 break
             checked += 1
             if collides(path, step, prof[best_i], start, lat_out[best_b], lat_out[best_b, 6], lat_out[best_b, 7], hitch,
-                        body, pose, info, objects, cfg, num) < 0:  # fmt: skip
+                        body, pose, info, objects, cfg, num, row) < 0:  # fmt: skip
                 break
             tier[best_i, best_b] = 8
         if best_i >= 0:
@@ -576,7 +573,7 @@ def plan(
     result[4] = num_lon * num_lat
     result[5] = checked
     result[6] = lead
-    result[7] = info[lead, 0] - info[lead, 5] - start[0] - body[FRONT_X] if lead >= 0 else np.inf
+    result[7] = info[lead, 0] - info[lead, 5] - start[0] - body[FRONT_X] if lead >= 0 else math.inf
     result[8] = lead_v
     result[9] = relevant
     result[10] = num_lon

@@ -40,9 +40,9 @@ class PlanningConfig(BaseModel):
     durations_s: tuple[float, ...] = (2.5, 4.5)
     stop_durations_s: tuple[float, ...] = (2.5, 4.0, 5.0)  # quintics onto a stop point
     brakes_mps2: tuple[float, ...] = (1.2, 1.5, 2.2, 3.0, 4.0, 5.0)
-    max_accel_mps2: float = Field(1.1, gt=0)
+    max_accel_mps2: float = Field(1.0, gt=0)
     decel_mps2: float = Field(0.9, gt=0)  # planned approach to stops and lower limits
-    jerk_mps3: float = Field(0.8, gt=0)  # planned
+    jerk_mps3: float = Field(0.7, gt=0)  # planned
     end_jerk_mps3: float = Field(0.6, gt=0)  # easing off in the last metre of a stop
     lat_accel_mps2: float = Field(0.8, gt=0)  # planned in curves
     comfort_decel_mps2: float = Field(1.5, gt=0)
