@@ -1,0 +1,241 @@
+"""The command `icv`: exit codes, one sentence per mistake, nothing recorded lost, help without delay."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from typer.testing import CliRunner, Result
+
+from protocols.errors import LogError, UnitError
+from sim.cli import app
+from tests.support.fake_compose import FakeCompose
+
+ROADS = Path(__file__).parents[2] / "scenarios" / "roads"
+
+
+@pytest.fixture
+def compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeCompose:
+    fake = FakeCompose()
+    monkeypatch.setitem(sys.modules, "sim.compose", fake)
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+def icv(*arguments: str) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+def one_sentence(result: Result) -> str:
+    """What went to stderr: exactly one line, from icv."""
+    lines = result.stderr.strip().splitlines()
+    said = [line for line in lines if line.startswith("icv: ")]
+    assert len(said) == 1, lines
+    assert "Traceback" not in result.output
+    return said[0]
+
+
+def test_help_imports_nothing_heavy():
+    # A budget in seconds would flicker on a busy machine; what costs the time is importing these.
+    code = (
+        "import sys; from typer.testing import CliRunner; from sim.cli import app; r = CliRunner().invoke(app, ['--help']);"
+        "assert r.exit_code == 0, r.output;"
+        "print([m for m in ('numpy', 'numba', 'pydantic', 'rich', 'matplotlib', 'scipy', 'google.protobuf') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_every_command():
+    text = icv("--help").output
+    for command in ("run", "replay", "map", "bench", "doctor", "scenarios", "schema"):
+        assert f"  {command} " in text
+    for later in ("--backend", "--bus", "--realtime"):
+        assert later not in icv("run", "--help").output
+
+
+@pytest.mark.parametrize(("passes", "code"), [(True, 0), (False, 1)])
+def test_the_verdict_is_the_exit_code(compose, passes, code):
+    compose.passes = passes
+    result = icv("run", "brt_corridor", "--no-picture")
+    assert result.exit_code == code
+    assert ("PASS" if passes else "FAIL") in result.stdout
+    assert "run.mcap" in result.stdout and "icv replay" in result.stdout
+
+
+def test_options_reach_the_scene(compose):
+    icv(
+        "run",
+        "brt_corridor",
+        "--seed",
+        "7",
+        "--duration",
+        "12",
+        "--set",
+        "record.messages=false",
+        "-q",
+    )
+    ((spec, base, out),) = compose.ran
+    assert (spec.seed, spec.duration_s, spec.record.messages) == (7, 12.0, False)
+    assert base.name == "library" and out == Path("runs/brt_corridor-seed7")
+
+
+def test_a_second_run_does_not_overwrite_the_first(compose):
+    icv("run", "brt_corridor", "-q")
+    icv("run", "brt_corridor", "-q")
+    assert [str(out) for _, _, out in compose.ran] == [
+        "runs/brt_corridor-seed1",
+        "runs/brt_corridor-seed1-2",
+    ]
+
+
+def test_a_bare_map_is_run_with_traffic(compose):
+    xodr = ROADS / "smart_island.xodr"
+    assert icv("run", "--map", str(xodr), "--seed", "3", "--duration", "20", "-q").exit_code == 0
+    spec = compose.ran[0][0]
+    assert (spec.name, spec.seed, spec.duration_s, spec.map.file) == (
+        "smart_island",
+        3,
+        20.0,
+        str(xodr),
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "no_such.toml"), "no such scene file"),
+        (("run", "brt_corridor", "--set", "sed=3"), "unknown key 'sed'"),
+        (("run", "brt_corridor", "--set", "seed"), "expected key=value"),
+        (("run", "--map", "none.xodr"), "no such road file"),
+        (("map", "info", "none.xodr"), "none.xodr"),
+        (("scenarios", "lanes", "nowhere"), "no such scene file"),
+        (("bench", "nothing"), "no such bench"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_two(compose, arguments, words):
+    result = icv(*arguments)
+    assert result.exit_code == 2
+    assert words in one_sentence(result)
+    assert not compose.ran and not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("run",), ("run", "a.toml", "--map", "b.xodr"), ("run", "x", "--seed", "many"), ("fly",)],
+)
+def test_wrong_usage_is_code_two(compose, arguments):
+    assert icv(*arguments).exit_code == 2
+
+
+def test_a_unit_that_dies_is_an_infrastructure_error_and_the_log_stays(compose):
+    compose.error = UnitError("obu/bus1 answered nonsense at tick 12")
+    result = icv("run", "brt_corridor", "--out", "here")
+    assert result.exit_code == 3
+    assert (
+        "obu/bus1 answered nonsense at tick 12" in result.stderr
+        and "the log up to here is in here" in result.stderr
+    )
+    assert Path("here/run.mcap").read_bytes() == b"half a log"
+    assert json.loads(Path("here/result.json").read_text())["outcome"] == "infrastructure_error"
+
+
+def test_a_fault_of_ours_is_told_in_a_sentence_without_traceback(compose):
+    compose.error = ZeroDivisionError("division by zero\nsecond line")
+    result = icv("run", "brt_corridor", "--out", "here")
+    assert result.exit_code == 3
+    assert "ZeroDivisionError: division by zero. This is a fault of icv" in result.stderr
+    assert "second line" not in result.stderr and "Traceback" not in result.output
+    assert isinstance(
+        icv("--debug", "run", "brt_corridor", "--out", "here").exception, ZeroDivisionError
+    )
+
+
+def test_ctrl_c_is_clean(compose):
+    compose.error = KeyboardInterrupt()
+    result = icv("run", "brt_corridor", "--out", "here")
+    assert result.exit_code == 130
+    assert "stopped by Ctrl-C" in one_sentence(result)
+    assert Path("here/run.mcap").exists()
+
+
+def test_replay_says_same_or_different(compose):
+    assert (icv("replay", "a.mcap").exit_code, icv("replay", "a.mcap", "-q").stdout) == (
+        0,
+        "same: as recorded\n",
+    )
+    compose.same = False
+    result = icv("replay", "a.mcap")
+    assert result.exit_code == 1 and "DIFFERENT: left the record at tick 412" in result.stdout
+    compose.error = LogError("a.mcap: truncated header")
+    assert icv("replay", "a.mcap").exit_code == 2
+
+
+def test_map_info_and_check():
+    result = icv("map", "info", str(ROADS / "brt_corridor.xodr"))
+    assert result.exit_code == 0
+    assert "4, 4 with signals" in result.stdout and "Zijingshan" in result.stdout
+    assert icv("map", "check", str(ROADS / "brt_corridor.xodr")).exit_code == 0
+
+
+def test_map_check_finds_lanes_that_do_not_meet(tmp_path):
+    tree = etree.parse(ROADS / "smart_island.xodr")
+    road = next(
+        r
+        for r in tree.iter("road")
+        if r.get("junction") != "-1" and r.find(".//lane[@type='driving']") is not None
+    )
+    for geometry in road.iter("geometry"):
+        geometry.set("x", repr(float(geometry.get("x", "0")) + 5.0))
+    broken = tmp_path / "broken.xodr"
+    tree.write(broken)
+    result = icv("map", "check", str(broken))
+    assert result.exit_code == 1
+    assert "the widest is 5.0" in result.stdout and f"{road.get('id')}/0/" in result.stdout
+
+
+def test_lanes_of_a_scene_are_listed():
+    result = icv("scenarios", "lanes", "brt_corridor")
+    assert result.exit_code == 0
+    bus = next(line for line in result.stdout.splitlines() if line.startswith("1/0/-2 "))
+    assert " bus " in bus and "passenger" not in bus
+    assert "brt_corridor" in icv("scenarios", "list").stdout
+
+
+def test_schema_knows_the_criteria():
+    schema = json.loads(icv("schema").stdout)
+    kinds = {
+        d["properties"]["kind"].get("const")
+        for d in schema["$defs"].values()
+        if "kind" in d.get("properties", {})
+    }
+    assert {"comfort", "no_collision", "station_stops"} <= kinds
+
+
+def test_doctor_finds_what_is_needed():
+    result = icv("doctor")
+    assert result.exit_code == 0, result.stdout
+    assert "icv can run here." in result.stdout and "numba" in result.stdout
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch):
+    import sim.doctor
+
+    monkeypatch.setattr(
+        sim.doctor, "requirements", lambda extra="": ["no-such-package"] if not extra else []
+    )
+    result = icv("doctor")
+    assert result.exit_code == 3
+    assert (
+        "MISSING packages" in result.stdout
+        and "no-such-package; `make run` installs" in result.stdout
+    )
+
+
+def test_version():
+    assert icv("--version").stdout.startswith("icv 0.")
