@@ -163,7 +163,9 @@ def _lane_t(road, lane_rows, span, offset, width_rows, lane, s):
         t1 += side * share * w1
         t2 += side * share * w2
         share = 1.0
-        j += side  # towards the reference line: lanes are ordered from the leftmost to the rightmost
+        j += (
+            side  # towards the reference line: lanes are ordered from the leftmost to the rightmost
+        )
     return t, t1, t2, width
 
 
@@ -179,9 +181,7 @@ def _at(plan, road, elevation, superelevation, r, g, s, t, t1, t2):
         t, t1, t2 = t * c, t1 * c, t2 * c
     x -= t * math.sin(yaw)
     y += t * math.cos(yaw)
-    a = 1.0 - k * t
-    if a < 1e-3:  # inside the centre of curvature the lane folds over; keep its direction
-        a = 1e-3
+    a = max(1.0 - k * t, 1e-3)  # inside the centre of curvature a lane folds over; keep direction
     w = a * a + t1 * t1
     speed = math.sqrt(w)
     bend = (k + (a * t2 + t1 * (dk * t + k * t1)) / w) / speed
@@ -232,7 +232,7 @@ def _steps(geo, lane, g, a, b, max_step, chord):
     h = b - a
     n = h * math.sqrt((bend * stretch + t2max + z2max) / (8.0 * chord))
     n = max(n, h * stretch * 1.02 / max_step)
-    return max(1, min(int(math.ceil(n)), 100000))
+    return max(1, min(int(n) + 1, 100000))
 
 
 @njit(cache=True, error_model="numpy")

@@ -65,7 +65,9 @@ def load(path: Path, key: str) -> RoadNetwork | None:
         size = path.stat().st_size
         if not 64 <= size <= MAX_BYTES:
             return None
-        data = bytearray(size)  # not bytes: arrays over it must be writable, or kernels compile twice
+        data = bytearray(
+            size
+        )  # not bytes: arrays over it must be writable, or kernels compile twice
         with path.open("rb") as file:
             if file.readinto(data) != size:
                 return None

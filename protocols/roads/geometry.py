@@ -56,18 +56,24 @@ def pack(
               roads.lane_offset_start)  # fmt: skip
     section = lane_columns[1]
     lane = np.zeros((section.size + 1, 7), np.int32)
-    for i, lane_column in enumerate(lane_columns):
-        lane[:-1, i] = lane_column
+    lane[:-1, 0], lane[:-1, 1], lane[:-1, 2], lane[:-1, 3] = lane_columns
     lane[:, 4] = width[0]
     lane[:-1, 5] = sections.lane_start[section]
     lane[:-1, 6] = sections.lane_start[section + 1]
     return _kernels.Geo(
         plan,
         np.ascontiguousarray(np.stack(starts, axis=1)),
-        *(np.column_stack((c.s_m, c.coef)) for c in (*cubics, width[1])),
+        _rows(cubics[0]),
+        _rows(cubics[1]),
+        _rows(cubics[2]),
+        _rows(width[1]),
         np.column_stack((sections.s0_m, sections.s1_m)),
         lane,
     )
+
+
+def _rows(cubics: Cubics) -> F64:
+    return np.column_stack((cubics.s_m, cubics.coef))
 
 
 _PACKED: list[tuple[RoadNetwork, _kernels.Geo]] = []
@@ -93,12 +99,16 @@ def geo_of(net: RoadNetwork) -> _kernels.Geo:
     return geo
 
 
-def road_pose(net: RoadNetwork, road: npt.ArrayLike, s_m: npt.ArrayLike, t_m: npt.ArrayLike) -> Poses:
+def road_pose(
+    net: RoadNetwork, road: npt.ArrayLike, s_m: npt.ArrayLike, t_m: npt.ArrayLike
+) -> Poses:
     """Poses at road index `road`, distance `s_m`, lateral `t_m` (left positive), facing increasing s."""
     return _poses(net, road, s_m, t_m, is_lane=False)
 
 
-def lane_pose(net: RoadNetwork, lane: npt.ArrayLike, s_m: npt.ArrayLike, d_m: npt.ArrayLike) -> Poses:
+def lane_pose(
+    net: RoadNetwork, lane: npt.ArrayLike, s_m: npt.ArrayLike, d_m: npt.ArrayLike
+) -> Poses:
     """Poses at travel distance `s_m` on `lane`, offset `d_m` from its centre, facing travel direction.
 
     `s_m` outside the lane is clamped to its ends. Raises RoadError for a lane number that the network does not have.

@@ -42,7 +42,16 @@ def check(path: Path) -> list[Finding]:
         net = read(Path(path))
     except RoadError as error:
         return [Finding("error", "unreadable", str(path), str(error))]
-    rules = (_reference_line, _sections, _widths, _joints, _junction_lanes, _speeds, _signals, _notes)
+    rules = (
+        _reference_line,
+        _sections,
+        _widths,
+        _joints,
+        _junction_lanes,
+        _speeds,
+        _signals,
+        _notes,
+    )
     found = [finding for rule in rules for finding in rule(net)]
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda f: order[f.severity])
@@ -85,9 +94,9 @@ def _sections(net: RoadNetwork) -> Iterator[Finding]:
             text = f"Two lane sections begin at {sections.s0_m[section]:.3f} m, or one begins beyond the road's end."
         yield Finding("warning", "section_without_length", net.roads.id[road], text)
     first = net.roads.section_start[:-1]
-    for road in np.flatnonzero(sections.s0_m[first] > SHORT_M):
-        yield Finding("error", "road_without_lanes", net.roads.id[int(road)],
-                      f"The first lane section begins at {sections.s0_m[first[road]]:.3f} m, not at 0.")  # fmt: skip
+    for late in np.flatnonzero(sections.s0_m[first] > SHORT_M):
+        yield Finding("error", "road_without_lanes", net.roads.id[int(late)],
+                      f"The first lane section begins at {sections.s0_m[first[late]]:.3f} m, not at 0.")  # fmt: skip
 
 
 def _widths(net: RoadNetwork) -> Iterator[Finding]:

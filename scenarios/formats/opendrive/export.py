@@ -109,7 +109,9 @@ def _width(lane: etree._Element, net: RoadNetwork, index: int, done: dict[str, i
     at = _place(lane, ("link",))
     for row in reversed(rows or [(0.0, 0.0, 0.0, 0.0, 0.0)]):
         names = ("sOffset", "a", "b", "c", "d")
-        lane.insert(at, etree.Element("width", {k: repr(v) for k, v in zip(names, row, strict=True)}))
+        lane.insert(
+            at, etree.Element("width", {k: repr(v) for k, v in zip(names, row, strict=True)})
+        )
     for border in lane.findall("border"):
         lane.remove(border)
     _count(done, "width_added")
@@ -135,7 +137,7 @@ def _curves(root: etree._Element, done: dict[str, int]) -> None:
 
 def _ids(root: etree._Element, done: dict[str, int]) -> None:
     roads, junctions = root.findall("road"), root.findall("junction")
-    numbers = [int(e.attrib["id"]) for e in (*roads, *junctions) if _fits(e.attrib["id"])]
+    numbers = [int(e.attrib["id"]) for e in (*roads, *junctions) if _fits(str(e.attrib["id"]))]
     free = max(numbers, default=0) + 1
     taken: set[str] = set()
     for tag, elements in (("road", roads), ("junction", junctions)):

@@ -50,7 +50,9 @@ def info(net: RoadNetwork) -> dict[str, Any]:
         "signals": len(net.signals.id),
         "signal_groups": len(net.groups.id),
         "stop_lines": int(net.stop_lines.lane.size),
-        "stations": sorted({f"{i} {n}".strip() for i, n in zip(net.stations.id, net.stations.name, strict=True)}),
+        "stations": sorted(
+            {f"{i} {n}".strip() for i, n in zip(net.stations.id, net.stations.name, strict=True)}
+        ),
         "crossings": len(net.crossings.id),
         "objects": len(net.objects.id),
         "extent_m": extent,

@@ -293,6 +293,13 @@ def _junction_joints(
             tables.note("a junction connection names a road that the file does not hold")
             continue
         side = _END if connection.contact == "end" else _START
+        if (
+            ends.road[connecting, side] not in (-1, incoming)
+            and ends.road[connecting, 1 - side] in (-1, incoming)
+            and ends.junction[connecting, 1 - side] < 0
+        ):
+            side = 1 - side
+            tables.note("a connection's contactPoint contradicts its road's links; the links count")
         if ends.road[connecting, side] == incoming:
             joint = int(ends.contact[connecting, side])
         else:

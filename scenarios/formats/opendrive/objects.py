@@ -229,7 +229,11 @@ def _crossings(
     hits = np.array(crossed, np.float64).reshape(-1, 4)
     return Crossings(
         tuple(ids),
-        *(np.ascontiguousarray(c) for c in table.T),
+        np.ascontiguousarray(table[:, 0]),
+        np.ascontiguousarray(table[:, 1]),
+        np.ascontiguousarray(table[:, 2]),
+        np.ascontiguousarray(table[:, 3]),
+        np.ascontiguousarray(table[:, 4]),
         np.array(group, np.int32),
         np.array(owner, np.int32),
         starts(hits[:, 0].astype(np.int64), len(ids)),

@@ -222,11 +222,11 @@ def _cubic(rows: list[Row], owner: int, element: etree._Element, key: str = "s")
 def _road(tables: Tables, element: etree._Element) -> None:
     road = len(tables.road_id)
     attributes = element.attrib
-    tables.road_id.append(attributes["id"])
-    tables.road_name.append(attributes.get("name", ""))
+    tables.road_id.append(str(attributes["id"]))
+    tables.road_name.append(str(attributes.get("name", "")))
     tables.road_length.append(float(attributes["length"]))
-    tables.road_junction.append(attributes.get("junction", "-1"))
-    tables.road_lht.append(attributes.get("rule", "RHT").upper() == "LHT")
+    tables.road_junction.append(str(attributes.get("junction", "-1")))
+    tables.road_lht.append(str(attributes.get("rule", "RHT")).upper() == "LHT")
     tables.road_predecessor.append(RoadLink(""))
     tables.road_successor.append(RoadLink(""))
     has_plan = has_lanes = False
@@ -491,23 +491,23 @@ def _junction(tables: Tables, element: etree._Element) -> None:
                 Connection(
                     junction,
                     get("incomingRoad", ""),
-                    get("connectingRoad") or get("linkedRoad", ""),
+                    get("connectingRoad", "") or get("linkedRoad", ""),
                     get("contactPoint", "start"),
                     links,
                 )
             )
         elif tag == "controller":
-            controllers.append(child.attrib["id"])
+            controllers.append(str(child.attrib["id"]))
         elif tag == "priority":
             priorities.append((child.get("high", ""), child.get("low", "")))
     tables.junctions.append(
-        Junction(element.attrib["id"], element.get("name", ""), kind, controllers, priorities)
+        Junction(str(element.attrib["id"]), element.get("name", ""), kind, controllers, priorities)
     )
 
 
 def _controller(tables: Tables, element: etree._Element) -> None:
-    signals = [c.attrib["signalId"] for c in element.iterchildren("control")]
-    tables.controllers.append((element.attrib["id"], element.get("name", ""), signals))
+    signals = [str(c.attrib["signalId"]) for c in element.iterchildren("control")]
+    tables.controllers.append((str(element.attrib["id"]), element.get("name", ""), signals))
 
 
 _TOP: dict[str, Callable[[Tables, etree._Element], None]] = {

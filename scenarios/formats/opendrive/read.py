@@ -59,5 +59,7 @@ def read(path: Path, *, cache_dir: Path | None = None) -> RoadNetwork:
     except OSError:
         return net
     if was_there:
-        return replace(net, notes=(*net.notes, f"The cache file {stored.name} was damaged and rebuilt."))
+        return replace(
+            net, notes=(*net.notes, f"The cache file {stored.name} was damaged and rebuilt.")
+        )
     return net

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protocols.roads.network import SignalGroups, Signals, StopLines
+from protocols.roads.network import F64, Bool, SignalGroups, Signals, StopLines
 from scenarios.formats.opendrive.lanes import starts
 from scenarios.formats.opendrive.parse import UNITS, Item, Tables
 from scenarios.formats.opendrive.place import (
@@ -99,7 +99,7 @@ def _face(attributes: dict[str, str]) -> float:
     return np.pi + offset
 
 
-def _values(tables: Tables, items: list[Item], meaning: list[str]) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _values(tables: Tables, items: list[Item], meaning: list[str]) -> tuple[F64, Bool]:
     value, has = np.zeros(len(items)), np.zeros(len(items), np.bool_)
     for i, item in enumerate(items):
         text = item.attributes.get("value")

@@ -74,15 +74,15 @@ def speed_limits(
         if kept and kept[0][0] <= 1e-9:
             single[lane] = kept[0][1]
     sizes = np.isfinite(single).astype(np.int64)
-    for lane, kept in pieces.items():
-        sizes[lane] = len(kept)
+    for row, kept in pieces.items():
+        sizes[row] = len(kept)
     start = np.zeros(count + 1, np.int32)
     np.cumsum(sizes, out=start[1:])
     s_m, mps = np.zeros(int(start[-1])), np.zeros(int(start[-1]))
     mps[start[:-1][sizes > 0]] = single[sizes > 0]
-    for lane, kept in pieces.items():
+    for row, kept in pieces.items():
         for i, (s, v) in enumerate(kept):
-            s_m[start[lane] + i], mps[start[lane] + i] = s, v
+            s_m[start[row] + i], mps[start[row] + i] = s, v
     has = np.isfinite(single)
     return Limits(np.where(has, single, 0.0), has, start, s_m, mps)
 
