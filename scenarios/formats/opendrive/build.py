@@ -152,7 +152,7 @@ def _index(tables: Tables) -> dict[str, int]:
 def _check_finite(tables: Tables, values: F64, road: I32, what: str) -> None:
     """Raise RoadError naming the road of the first row with NaN, infinity or an absurd size."""
     bad = ~np.isfinite(values) | (np.abs(values) > MAX_COORDINATE_M)
-    rows = np.flatnonzero(bad.reshape(bad.shape[0], -1).any(axis=1))
+    rows = np.flatnonzero(bad.any(axis=tuple(range(1, bad.ndim))))  # also where there is no row
     if rows.size:
         where = tables.road_id[int(road[rows[0]])]
         found = values[rows[0]]
