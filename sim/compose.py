@@ -30,7 +30,6 @@ from scenarios.spec import SceneSpec
 from scenarios.verdict import Verdict
 from sim.config import Resolved, ResolvedVehicle, resolve, resolved_json
 from sim.log.header import RunHeader
-from sim.log.reader import LogReader
 from sim.log.writer import LogWriter
 from sim.loop import Antenna, Loop, Port
 from sim.passengers import PassengerParams, make_cabin
@@ -149,6 +148,8 @@ def replay_log(
     log: Path, out: Path, *, progress: Callable[[float], None] | None = None
 ) -> ReplayOutcome:
     """Run the scene in `log`'s header again into `out` and compare the digests tick by tick."""
+    from sim.log.reader import LogReader
+
     with LogReader.open(log) as reader:
         header = reader.header()
         before = reader.digests()
@@ -354,7 +355,9 @@ class _Builder:
             self._add(unit)
             self.rsus.append((unit_spec.name, unit.x_m, unit.y_m))
             self.antennas[name] = Antenna(RSU_STATION + k, RSU_HEIGHT_M, -1, unit.x_m, unit.y_m)
-            self.ports[name] = RoadsidePort(world, unit_spec, unit.x_m, unit.y_m, junctions, spec)
+            self.ports[name] = RoadsidePort(
+                world, unit_spec.name, unit_spec.sensors, (unit.x_m, unit.y_m), junctions, spec
+            )
         fixed = [p for p in left.values() if p.mode == "fixed" and not p.priority.enabled]
         if fixed:
             self._add(FixedTimeBank(net, fixed, spec.tick_ms, "rsu/signals"))
@@ -362,7 +365,7 @@ class _Builder:
             if plan not in fixed:
                 name = f"rsu/signals-{net.junctions.id[junction]}"
                 self._add(SignalControllerUnit(net, plan, spec.tick_ms, name))
-                self.ports[name] = RoadsidePort(world, None, 0.0, 0.0, (junction,), spec)
+                self.ports[name] = RoadsidePort(world, name, None, (0.0, 0.0), (junction,), spec)
 
     def _fleet(self, world: HeadlessWorld) -> None:
         spec = self.resolved.spec

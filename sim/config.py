@@ -15,7 +15,8 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from protocols.errors import ConfigError, IcvError
 from protocols.roads.network import RoadNetwork, UserClass
-from roadside.signals import SignalPlan, compile_plan, default_plan
+from roadside.signals import SignalPlan, compile_plan
+from roadside.signals.phases import default_plans
 from scenarios.load import find_map
 from scenarios.spec import SceneSpec, VehicleSpec
 from sim.demand import default_flows, resolve_lanes
@@ -151,11 +152,9 @@ def _plans(spec: SceneSpec, net: RoadNetwork) -> dict[int, SignalPlan]:
             raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from error
         plans[junction] = plan
     if spec.default_signals:
-        for junction in range(len(net.junctions.id)):
-            if junction not in plans and bool(net.junctions.is_signalised[junction]):
-                plan_or_none = default_plan(net, junction)
-                if plan_or_none is not None:
-                    plans[junction] = plan_or_none
+        done = [net.junctions.id[junction] for junction in plans]
+        for plan in default_plans(net, done):
+            plans[_junction(net, plan.junction, "default signals")] = plan
     return plans
 
 

@@ -269,11 +269,11 @@ class Loop:
         for name, outbox in outboxes.items():
             if outbox.vehicle is not None:
                 vehicles[name] = outbox.vehicle
-                self.chain.command(name, codec.encode(outbox.vehicle))
+                self.chain.command(name, outbox.vehicle)
             if outbox.signals is not None:
                 signals.append(outbox.signals)
                 data = codec.encode(outbox.signals)
-                self.chain.command(name, data)
+                self.chain.command(name, outbox.signals)
                 self._record("cmd/signal", name, now.t_ns, data)
         return vehicles, signals
 

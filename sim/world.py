@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from protocols.judging import Event, EventKind
+from protocols.judging import Event, EventKind, RunFacts
 from protocols.messages import Light, SignalCommand, VehicleCommand
 from protocols.roads.matching import RoadIndex, match
 from protocols.roads.network import F64, I32, U8, Bool, RoadNetwork
 from protocols.simtime import NS_PER_S
 from sim.collision import Collisions
-from sim.referee import Referee
 from sim.passengers import Cabin
+from sim.referee import Referee
 from sim.route_line import RouteLine
 from sim.state import ActorStates, ActorStatics, Control
 from sim.traffic import Traffic
+from sim.traffic.detectors import Loops
+from sim.traffic.referee import TrafficReferee
 from vehicle.dynamics import BodyParams, VehicleParams, step_bodies
 
 COLLISION_TICK_NS = 50_000_000  # a car at 60 km/h moves 0.8 m between two looks
@@ -59,7 +61,13 @@ class HeadlessWorld:
     tick_ns: int
     light: U8
     red_since_ns: F64
+    side_lanes: I32 = field(
+        init=False
+    )  # approaches of other roads to the junctions that automated vehicles pass
+    peak: int = 0  # most background vehicles at once
     events: list[Event] = field(default_factory=list)
+    loops: Loops = field(init=False)
+    _referee: TrafficReferee = field(init=False)
     _collisions: Collisions = field(default_factory=Collisions)
     _touching: set[tuple[int, int]] = field(default_factory=set)
     _body: BodyParams = field(init=False)
@@ -72,6 +80,9 @@ class HeadlessWorld:
         self._body_rows = np.asarray([v.row for v in self.vehicles], dtype=np.int32)
         self._accel = np.zeros(len(self.vehicles))
         self._steer = np.zeros(len(self.vehicles))
+        self.side_lanes = side_approaches(self.net, [v.line for v in self.vehicles])
+        self.loops = Loops(self.net, self.states, self.statics)
+        self._referee = TrafficReferee(self.net, self.states, self.statics)
         self.locate()
 
     def locate(self) -> None:
@@ -130,7 +141,11 @@ class HeadlessWorld:
             )  # fmt: skip
             self.locate()
         if t_ns % DECIDE_NS == 0:
+            self.events += self._referee.observe(t_ns, self.light)
+            self.loops.observe()
             self.traffic.decide(t_ns, self.light)
+            moving = self.states.valid & (self.statics.control == Control.TRAFFIC)
+            self.peak = max(self.peak, int(np.count_nonzero(moving)))
         self.traffic.advance(dt_s)
         for vehicle in self.vehicles:
             if vehicle.cabin is not None:
@@ -165,3 +180,43 @@ class HeadlessWorld:
                 )
             )
         self._touching = now
+
+    # what others ask ---------------------------------------------------------------------------------------------
+
+    def buttons(self) -> Bool:
+        """(X,) push buttons of crossings: somebody waits for the green."""
+        return np.asarray(
+            self.traffic.cross_block[: len(self.net.crossings.id)] == 1, dtype=np.bool_
+        )
+
+    def summarise(self, facts: RunFacts) -> None:
+        """Numbers of the background at the end of a run."""
+        counts = self.traffic.counts()
+        facts.traffic = {name: float(value) for name, value in counts.items()}
+        facts.traffic["peak"] = float(self.peak)
+        moving = self.states.valid & (self.statics.control == Control.TRAFFIC)
+        if moving.any():
+            facts.traffic["mean_speed_mps"] = float(self.states.speed_mps[moving].mean())
+        stat = self.traffic.lane_stat[self.side_lanes]
+        passages = float(stat[:, 0].sum())
+        if passages:
+            facts.side_street_delay_s = float(stat[:, 1].sum()) / passages
+            facts.side_street_max_wait_s = float(stat[:, 2].max())
+
+
+def side_approaches(net: RoadNetwork, lines: Sequence[RouteLine]) -> I32:
+    """Signalised approach lanes, at junctions on `lines`, of roads that `lines` do not use."""
+    stop, groups = net.stop_lines, net.groups
+    own: set[int] = set()
+    junctions: set[int] = set()
+    for line in lines:
+        own.update(net.lanes.road[line.lanes].tolist())
+        junctions.update(int(groups.junction[stop.group[place.index]]) for place in line.signals)
+    found = {
+        int(stop.lane[k])
+        for k in range(stop.lane.size)
+        if int(stop.group[k]) >= 0
+        and int(groups.junction[stop.group[k]]) in junctions
+        and int(net.lanes.road[stop.lane[k]]) not in own
+    }
+    return np.asarray(sorted(found), dtype=np.int32)

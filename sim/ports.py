@@ -1,0 +1,180 @@
+"""Sensors of each kind of unit, wired to the world: what `sim.loop` asks for a unit's readings.
+
+A port hands out readings only; nothing of the truth passes but through a sensor model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from protocols.errors import ConfigError
+from protocols.messages import ActorKind
+from protocols.roads.network import I32
+from protocols.sensing import CrossingDemand, Readings
+from protocols.simtime import Now
+from protocols.streams import generator
+from scenarios.spec import SceneSpec
+from sim.sensors.objects import RoadsideSensor
+from sim.sensors.params import (
+    FleetParams,
+    GnssParams,
+    ImuParams,
+    ObjectParams,
+    OdometryParams,
+    VehicleSensorParams,
+    preset,
+)
+from sim.sensors.suite import FleetSensor, SensorSuite
+from sim.state import Control
+from sim.world import HeadlessWorld, UnitVehicle
+
+ROADSIDE_STEP_NS = 100_000_000
+CABIN_STEP_NS = 100_000_000
+_KINDS: dict[str, Any] = {
+    "objects": ObjectParams,
+    "gnss": GnssParams,
+    "imu": ImuParams,
+    "odometry": OdometryParams,
+}
+_DEFAULT = {"objects": "vehicle", "gnss": "rtk", "imu": "default", "odometry": "default"}
+
+
+def sensor_params(
+    table: Mapping[str, Any], where: str, defaults: Mapping[str, str]
+) -> dict[str, Any]:
+    """`objects = "roadside"`, `gnss = { preset = "rtk", white_sigma_m = 0.05 }` or `objects = false` (not fitted)."""
+    out: dict[str, Any] = {name: preset(_KINDS[name], row) for name, row in defaults.items()}
+    for name, value in table.items():
+        if name not in defaults:
+            raise ConfigError(
+                f"{where}.sensors.{name}: unknown sensor; expected one of {', '.join(defaults)}."
+            )
+        if value is False:
+            out[name] = None
+        elif isinstance(value, str):
+            out[name] = preset(_KINDS[name], value)
+        elif isinstance(value, dict):
+            row = dict(value)
+            base = preset(_KINDS[name], str(row.pop("preset", defaults[name])))
+            known = set(base.__dataclass_fields__)
+            wrong = [k for k in row if k not in known or not isinstance(row[k], (int, float))]
+            if wrong:
+                raise ConfigError(
+                    f"{where}.sensors.{name}.{wrong[0]} = {row[wrong[0]]!r}: expected a number under one "
+                    f"of {', '.join(sorted(known))}."
+                )
+            out[name] = replace(base, **row)
+        else:
+            raise ConfigError(
+                f"{where}.sensors.{name}: found {value!r}; expected a preset's name, a table, or false."
+            )
+    return out
+
+
+class VehiclePort:
+    """Sensors and cabin of an automated vehicle."""
+
+    def __init__(
+        self, world: HeadlessWorld, vehicle: UnitVehicle, table: Mapping[str, Any], spec: SceneSpec
+    ) -> None:
+        params = sensor_params(table, f"vehicles.{vehicle.name}", _DEFAULT)
+        if params["objects"] is not None:
+            # The set sits at the front of the roof.
+            mount = min(params["objects"].mount_x_m, vehicle.params.front_x_m)
+            params["objects"] = replace(params["objects"], mount_x_m=mount)
+        self._suite = SensorSuite(
+            VehicleSensorParams(**params), spec.seed, vehicle.name, spec.tick_ms
+        )
+        self._world = world
+        self._vehicle = vehicle
+
+    def sample(self, tick: int, t_ns: int) -> Readings:
+        """What is due."""
+        world, vehicle = self._world, self._vehicle
+        readings = self._suite.sample(Now(tick, t_ns), vehicle.row, world.states, world.statics)
+        if vehicle.cabin is None or t_ns % CABIN_STEP_NS:
+            return readings
+        cabin = vehicle.cabin.reading(t_ns, int(world.states.doors[vehicle.row]))
+        return replace(readings, cabin=cabin)
+
+
+class RoadsidePort:
+    """Object sensor, loops and push buttons of the junctions a unit serves."""
+
+    def __init__(
+        self,
+        world: HeadlessWorld,
+        name: str,
+        table: Mapping[str, Any] | None,
+        place_m: tuple[float, float],
+        junctions: tuple[int, ...],
+        spec: SceneSpec,
+    ) -> None:
+        self._world = world
+        self._sensor: RoadsideSensor | None = None
+        if table is not None:
+            params = sensor_params(table, f"roadside.{name}", {"objects": "roadside"})
+            if params["objects"] is not None:
+                self._sensor = RoadsideSensor(
+                    params["objects"], spec.seed, name, spec.tick_ms, *place_m
+                )
+        self._loops = _loops_of(world, junctions)
+        self._crossings = np.flatnonzero(
+            [
+                int(g) >= 0 and int(world.net.groups.junction[g]) in junctions
+                for g in world.net.crossings.group
+            ]
+        ).astype(np.int32)
+
+    def sample(self, tick: int, t_ns: int) -> Readings:
+        """What is due: everything at 10 Hz."""
+        if t_ns % ROADSIDE_STEP_NS:
+            return _NOTHING
+        world = self._world
+        objects = None
+        if self._sensor is not None:
+            objects = self._sensor.sample(Now(tick, t_ns), world.states, world.statics)
+        crossings = None
+        if self._crossings.size:
+            pressed = world.buttons()[self._crossings]
+            crossings = CrossingDemand(t_ns, self._crossings, pressed)
+        return Readings(
+            objects=objects,
+            detectors=world.loops.reading(t_ns, self._loops),
+            crossings=crossings,
+        )
+
+
+def _loops_of(world: HeadlessWorld, junctions: tuple[int, ...]) -> I32:
+    """Loops of the lanes whose stop lines belong to groups of `junctions`."""
+    lines, groups = world.net.stop_lines, world.net.groups
+    has = lines.group >= 0
+    mine = has & np.isin(groups.junction[np.maximum(lines.group, 0)], junctions)
+    return np.flatnonzero(np.isin(world.loops.lane, lines.lane[mine])).astype(np.int32)
+
+
+class FleetPort:
+    """GNSS and odometry of all equipped background vehicles."""
+
+    def __init__(self, world: HeadlessWorld, spec: SceneSpec) -> None:
+        self._world = world
+        self._sensor = FleetSensor(preset(FleetParams, "default"), spec.seed, spec.tick_ms)
+        # Who is equipped is decided once, by actor id, so that nobody's draw depends on anybody else.
+        share = generator(spec.seed, "fleet/equipped").random(65_536)
+        self._is_equipped = share < spec.demand.equipped_share
+
+    def sample(self, tick: int, t_ns: int) -> Readings:
+        """One batch when due."""
+        states, statics = self._world.states, self._world.statics
+        motor = statics.kind < int(ActorKind.BICYCLE)
+        rows = np.flatnonzero(states.valid & (statics.control == int(Control.TRAFFIC)) & motor)
+        rows = rows[self._is_equipped[states.id[rows] % self._is_equipped.size]]
+        reading = self._sensor.sample(Now(tick, t_ns), rows.astype(np.int32), states, statics)
+        return Readings(fleet=reading)
+
+
+_NOTHING = Readings()

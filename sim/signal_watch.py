@@ -1,0 +1,50 @@
+"""The referee of the lights: watches what the groups really show and reports every broken phase rule as an event.
+
+The rules are those each junction's plan promises; the monitor is `roadside.signals.invariants`, which shares no code with the
+controllers. Looks every 100 ms, the step of all controllers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protocols.judging import Event, EventKind
+from protocols.roads.network import U8, RoadNetwork
+from roadside.signals import SignalPlan, compile_plan
+from roadside.signals.invariants import PhaseMonitor, phase_rules
+
+STEP_NS = 100_000_000
+RULES = ("min_green", "yellow", "sequence", "conflict", "intergreen", "max_red")
+
+
+class SignalWatch:
+    """One monitor per junction with a plan."""
+
+    def __init__(self, net: RoadNetwork, plans: Sequence[SignalPlan]) -> None:
+        self._net = net
+        self._monitors = [
+            (compile_plan(net, plan).layout.group, PhaseMonitor(phase_rules(net, plan)))
+            for plan in plans
+        ]
+
+    def observe(self, t_ns: int, light: U8) -> list[Event]:
+        """New violations at this tick; the dark first tick is not judged."""
+        if t_ns % STEP_NS or t_ns == 0:
+            return []
+        out: list[Event] = []
+        for group, monitor in self._monitors:
+            for broken in monitor.step(t_ns, light[group].tolist()):
+                own = int(group[broken.group])
+                out.append(
+                    Event(
+                        t_ns,
+                        EventKind.SIGNAL_RULE,
+                        0,
+                        own,
+                        -1,
+                        float(RULES.index(broken.rule)),
+                        f"{broken.rule} of {self._net.groups.name[own]}: {broken.found_ns / 1e9:.1f} s, "
+                        f"expected {broken.expected_ns / 1e9:.1f} s",
+                    )
+                )
+        return out
