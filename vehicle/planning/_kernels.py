@@ -14,9 +14,10 @@ from numba import njit
 
 # columns of `cfg`
 (DT, A_MAX, B_PLAN, J_PLAN, J_END, C_DECEL, C_JERK, C_LAT, E_DECEL, E_JERK, E_LAT, GAP_T, GAP_0, M_LONG, M_LAT, EDGE,
- NEAR, W_JERK, W_ACCEL, W_LAT, W_SPEED, W_OVER, W_OFF, W_HEAD, W_TARGET, W_CHANGE, W_GAP) = range(27)  # fmt: skip
+ NEAR, W_JERK, W_ACCEL, W_LAT, W_PROGRESS, W_OVER, W_OFF, W_HEAD, W_TARGET, W_CHANGE, W_GAP) = range(27)  # fmt: skip
 # columns of `body`
 FRONT_X, REAR_X, HALF_W, HITCH_A, REAR_BASE, REAR_LEN, K_MAX = range(7)
+FAST = 25.0  # m/s, reference of the progress cost
 
 
 @njit(cache=True, error_model="numpy")
@@ -449,8 +450,11 @@ def plan(
             # a cap that falls below the present speed counts as falling at the planned deceleration
             top = min(row[4], max(cap, start[1] - 0.8 * cfg[B_PLAN] * k * dt))
             total += cfg[W_JERK] * j * j + cfg[W_ACCEL] * a * a
-            short = top - v
-            total += cfg[W_SPEED] * short * short if short > 0.0 else cfg[W_OVER] * short * short
+            if s_stop - s < 1e6:
+                bound, _decel = stop_curve(s_stop - s, cfg[B_PLAN], cfg[J_END])
+                top = min(top, bound + 0.1)
+            if v > top:
+                total += cfg[W_OVER] * (v - top) ** 2
         end_s, end_v = prof[i, num, 0], prof[i, num, 1]
         rest = s_stop - end_s
         if rest < 1e6:
@@ -458,7 +462,8 @@ def plan(
                 level = max(level, 1)
             if rest < -0.5 or end_v * end_v > 2.0 * 0.9 * cfg[E_DECEL] * (rest + 0.2):
                 level = 9
-        lon_cost[i] = 2.0 * dt * total
+        # ground not covered counts, against a speed nobody drives here, so that standing never looks cheap
+        lon_cost[i] = 2.0 * dt * total + cfg[W_PROGRESS] * (FAST * num * dt - (end_s - start[0]))
         lon_tier[i] = level
 
     # lateral part and combination

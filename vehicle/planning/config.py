@@ -17,7 +17,7 @@ class LatticeWeights(BaseModel):
     jerk: float = Field(0.6, ge=0)
     accel: float = Field(0.15, ge=0)
     lat_accel: float = Field(0.3, ge=0)
-    speed: float = Field(0.25, ge=0)  # below the allowed speed
+    progress: float = Field(0.5, ge=0)  # per metre not covered
     overspeed: float = Field(20.0, ge=0)  # above the allowed speed
     offset: float = Field(2.0, ge=0)  # from the lane centre
     heading: float = Field(10.0, ge=0)  # slope of the offset
