@@ -37,7 +37,9 @@ from mcap.records import (
 MAGIC = b"\x89MCAP0\r\n"
 PROFILE = "icv"
 LIBRARY = "icv"
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = (
+    1024 * 1024
+)  # three seconds of a full corridor: what a crash costs, and what a seek reads
 CHUNK_NS = 30_000_000_000  # a quiet scene still reaches the disk every 30 simulated seconds
 LEVEL = 1  # zstd: level 3 costs three times the time for a few per cent on noisy floats
 

@@ -24,7 +24,7 @@ from protocols.messages import VehicleCommand
 from protocols.roads.network import F64, U8, U32
 from protocols.v1 import log_pb2, world_pb2
 from sim.log import _kernels, header
-from sim.log.container import Container
+from sim.log.container import CHUNK_BYTES, Container
 from sim.log.digest import TickDigest
 from sim.log.header import RunHeader
 from sim.radio.fates import TickFates
@@ -77,12 +77,12 @@ _ACTOR_FIELDS = (
 class LogWriter:
     """One log file. Calls must come in time order; every `t_ns` is simulation time."""
 
-    def __init__(self, path: Path, run: RunHeader, level: int = 1) -> None:
+    def __init__(self, path: Path, run: RunHeader, chunk_bytes: int = CHUNK_BYTES) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._epoch = run.epoch_ns
         self._tick_ns = run.tick_ns
-        self._out = Container(path, level=level)
+        self._out = Container(path, chunk_bytes=chunk_bytes)
         self._channels: dict[tuple[str, str], int] = {}
         self._traces: dict[str, _Trace] = {}
         self._digests: list[TickDigest] = []

@@ -1,0 +1,214 @@
+"""Finds and opens the chunks of an MCAP file, whole or broken off.
+
+The scan walks the records at the top level and never trusts a length: it is checked against the file's size first. A file that
+ends in the middle is either refused with one sentence, or (recover) read up to its last whole message: compressed data that
+did arrive is decompressed as far as it goes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.records import Channel, Header, Schema
+
+from protocols.errors import LogError
+from sim.log.container import MAGIC, PROFILE
+
+_HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX, _END = 1, 2, 3, 4, 5, 6, 7, 15
+_RECORD = struct.Struct("<BQ")
+_CHUNK_HEAD = struct.Struct("<QQQI")
+_MESSAGE_HEAD = struct.Struct("<HIQQ")
+MAX_CHUNK = 256 * 1024 * 1024  # uncompressed; ours are 1 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Where a chunk's compressed data lies."""
+
+    start_ns: int
+    end_ns: int
+    size: int  # uncompressed
+    crc: int
+    at: int
+    length: int  # bytes that are in the file
+    is_whole: bool
+    channels: set[int] = field(default_factory=set)  # of its messages, where the index says
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One message as stored; times are absolute."""
+
+    channel: int
+    sequence: int
+    log_ns: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class Scan:
+    """What the file holds. `lost` says in words what is missing; None for a whole log."""
+
+    path: Path
+    chunks: list[Chunk] = field(default_factory=list)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    schemas: dict[int, Schema] = field(default_factory=dict)
+    has_summary: bool = False
+    lost: str | None = None
+
+
+def scan(path: Path, recover: bool) -> Scan:
+    """Chunks of the log at `path`; LogError unless it is whole, or `recover` and its beginning is."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise LogError(f"{path}: cannot be opened ({error.strerror})") from error
+    with file:
+        size = path.stat().st_size
+        if file.read(8) != MAGIC:
+            raise LogError(
+                f"{path}: {size} bytes that do not begin like an MCAP file; "
+                "give a log written by icv run (*.mcap)"
+            )
+        out = Scan(path)
+        try:
+            problem = _walk(file, size, out)
+        except (McapError, struct.error, UnicodeDecodeError, OverflowError, EOFError) as error:
+            problem = f"a record before byte {file.tell()} is damaged ({error})"
+        if problem is not None and not recover:
+            raise LogError(
+                f"{path}: {problem}; its beginning can be read with recovery (icv report does so)"
+            )
+        out.lost = problem
+        if not out.chunks:
+            raise LogError(f"{path}: {problem or 'no messages'}; nothing can be recovered")
+        return out
+
+
+def _walk(file: BinaryIO, size: int, out: Scan) -> str | None:
+    """Fills `out`; a sentence when the file breaks off."""
+    at = 8
+    while at + 9 <= size:
+        file.seek(at)
+        opcode, length = _RECORD.unpack(file.read(9))
+        end = at + 9 + length
+        if opcode == _CHUNK:
+            chunk = _chunk(file, at + 9, length, size)
+            if chunk is not None:
+                out.chunks.append(chunk)
+        if end > size:
+            return f"the file breaks off inside the record at byte {at} of {size}"
+        if opcode == _HEADER:
+            header = Header.read(ReadDataStream(file))
+            if header.profile != PROFILE:
+                raise LogError(
+                    f"{out.path}: an MCAP file with profile {header.profile!r}, expected "
+                    f"{PROFILE!r}; it was not written by icv run"
+                )
+        elif opcode == _INDEX and out.chunks and length >= 6:
+            channel, records = struct.unpack("<HI", file.read(6))
+            if records:
+                out.chunks[-1].channels.add(channel)
+        elif opcode == _SCHEMA:
+            schema = Schema.read(ReadDataStream(file))
+            out.schemas[schema.id] = schema
+        elif opcode == _CHANNEL:
+            found = Channel.read(ReadDataStream(file))
+            out.channels[found.id] = found
+        elif opcode == _FOOTER:
+            file.seek(end)
+            if file.read(8) != MAGIC:
+                return f"the file breaks off after its footer at byte {end} of {size}"
+            out.has_summary = True
+            return None
+        elif opcode == 0:
+            return f"opcode 0 at byte {at} of {size}"
+        at = end
+    return f"the file ends at byte {size} without a footer (the run was cut off)"
+
+
+def _chunk(file: BinaryIO, at: int, length: int, size: int) -> Chunk | None:
+    head = file.read(32)
+    if len(head) < 32:
+        return None
+    start, end, uncompressed, crc = _CHUNK_HEAD.unpack(head[:28])
+    (name,) = struct.unpack("<I", head[28:32])
+    compression = file.read(min(name, 16))
+    if len(compression) < name:
+        return None
+    if compression != b"zstd":
+        raise LogError(f"chunk at byte {at} is compressed with {compression!r}, expected zstd")
+    sizes = file.read(8)
+    if len(sizes) < 8:
+        return None
+    (compressed,) = struct.unpack("<Q", sizes)
+    data_at = at + 32 + name + 8
+    if uncompressed > MAX_CHUNK or 40 + name + compressed > length:
+        raise McapError(f"chunk of {uncompressed} bytes, expected at most {MAX_CHUNK}")
+    present = max(0, min(compressed, size - data_at))
+    return Chunk(start, end, uncompressed, crc, data_at, present, present == compressed)
+
+
+def read_chunk(file: BinaryIO, chunk: Chunk, path: Path) -> bytes:
+    """Decompressed records of a chunk, as far as they are in the file; LogError when a whole chunk is damaged."""
+    file.seek(chunk.at)
+    data = file.read(chunk.length)
+    try:
+        raw = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    except zstandard.ZstdError as error:
+        if chunk.is_whole:
+            raise LogError(f"{path}: the chunk at byte {chunk.at} is damaged ({error})") from error
+        return b""
+    if chunk.is_whole and (len(raw) != chunk.size or zlib.crc32(raw) != chunk.crc):
+        raise LogError(f"{path}: the chunk at byte {chunk.at} does not have its checksum")
+    return raw
+
+
+def records(raw: bytes, out: Scan) -> Iterator[Raw]:
+    """Messages of one chunk; schemas and channels met on the way are added to `out`. Stops at the last whole record."""
+    at = 0
+    size = len(raw)
+    while at + 9 <= size:
+        opcode, length = _RECORD.unpack_from(raw, at)
+        at += 9
+        if at + length > size:
+            return
+        if opcode == _MESSAGE and length >= 22:
+            channel, sequence, log_ns, _ = _MESSAGE_HEAD.unpack_from(raw, at)
+            yield Raw(channel, sequence, log_ns, raw[at + 22 : at + length])
+        elif opcode == _CHANNEL:
+            found = _channel(raw[at : at + length])
+            out.channels[found.id] = found
+        at += length
+
+
+def _channel(data: bytes) -> Channel:
+    """A channel record's fields, by hand: the stock class wants a stream."""
+    ident, schema = struct.unpack_from("<HH", data)
+    at = 4
+    topic, at = _text(data, at)
+    encoding, at = _text(data, at)
+    (length,) = struct.unpack_from("<I", data, at)
+    at += 4
+    end = at + length
+    metadata = {}
+    while at < end:
+        key, at = _text(data, at)
+        metadata[key], at = _text(data, at)
+    return Channel(ident, topic, encoding, metadata, schema)
+
+
+def _text(data: bytes, at: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from("<I", data, at)
+    at += 4
+    if at + length > len(data):
+        raise LogError("a channel record is damaged")
+    return data[at : at + length].decode(), at + length
