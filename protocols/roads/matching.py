@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from protocols.roads import _kernels
+from protocols.roads import _grid_kernels, _kernels
 from protocols.roads.geometry import geo_of
 from protocols.roads.network import F64, I32, Bool, LaneType, RoadNetwork, UserClass
 
@@ -71,7 +71,7 @@ def build_index(net: RoadNetwork) -> RoadIndex:
     while ((x1 - x0) / cell + 1) * ((y1 - y0) / cell + 1) > MAX_CELLS:
         cell *= 1.5
     nx, ny = int((x1 - x0) / cell) + 1, int((y1 - y0) / cell) + 1
-    segment, segment_lane, cell_start, entry = _kernels.build_grid(
+    segment, segment_lane, cell_start, entry = _grid_kernels.build_grid(
         lanes.point_start, points.x_m, points.y_m, points.z_m, points.yaw_rad, points.width_m,
         x0, y0, nx, ny, cell, REACH_M,
     )  # fmt: skip

@@ -29,10 +29,10 @@ from protocols.roads.network import (
 from scenarios.formats.opendrive import lanes as lane_rows
 from scenarios.formats.opendrive.lanes import LaneRows, csr, starts, table
 from scenarios.formats.opendrive.objects import read_objects
-from scenarios.formats.opendrive.parse import Row, Tables
 from scenarios.formats.opendrive.place import Layout
 from scenarios.formats.opendrive.signals import Heads, read_signals
 from scenarios.formats.opendrive.speeds import speed_limits
+from scenarios.formats.opendrive.tables import Row, Tables
 
 MAX_COORDINATE_M = 1e8
 MAX_LENGTH_M = 1e6

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from protocols.errors import RoadError
 from protocols.roads.network import F64, I8, I32, U8, Bool, LaneType, MarkKind, RoadMarks
 from scenarios.formats.opendrive import access
-from scenarios.formats.opendrive.parse import RoadLink, Row, Tables
+from scenarios.formats.opendrive.tables import RoadLink, Row, Tables
 
 I64 = npt.NDArray[np.int64]
 

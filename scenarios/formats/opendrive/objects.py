@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from protocols.roads.network import F64, Crossings, Objects, SignalGroups, Stations, UserClass
 from scenarios.formats.opendrive.lanes import starts
-from scenarios.formats.opendrive.parse import Item, Tables
 from scenarios.formats.opendrive.place import VEHICLES, Layout, number, object_meaning
+from scenarios.formats.opendrive.tables import Item, Tables
 
 STOP_BEFORE_END_M = 2.0
 CROSSING_STEP_M = 0.1  # resolution of where a lane enters and leaves a crossing

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from protocols.roads import _kernels
 from protocols.roads.network import F64, Lanes, Points, Roads, Sections, UserClass
-from scenarios.formats.opendrive.parse import Attributes
+from scenarios.formats.opendrive.tables import Attributes
 
 VEHICLES = int(
     UserClass.PASSENGER | UserClass.BUS | UserClass.TRUCK | UserClass.DELIVERY | UserClass.EMERGENCY

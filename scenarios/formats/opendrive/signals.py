@@ -13,7 +13,7 @@ import numpy as np
 
 from protocols.roads.network import F64, Bool, SignalGroups, Signals, StopLines
 from scenarios.formats.opendrive.lanes import starts
-from scenarios.formats.opendrive.parse import UNITS, Item, Tables
+from scenarios.formats.opendrive.parse import UNITS
 from scenarios.formats.opendrive.place import (
     VEHICLES,
     Layout,
@@ -21,6 +21,7 @@ from scenarios.formats.opendrive.place import (
     object_meaning,
     signal_meaning,
 )
+from scenarios.formats.opendrive.tables import Item, Tables
 
 STOP_LINE_REACH_M = 40.0  # a marked stop line this near to a head belongs to it
 MAX_HOPS = 32  # lanes followed back to where a connecting road is entered

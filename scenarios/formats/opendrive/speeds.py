@@ -8,7 +8,7 @@ import numpy as np
 
 from protocols.roads.network import F64, I32, Bool, Points
 from scenarios.formats.opendrive.lanes import LaneRows, starts, table
-from scenarios.formats.opendrive.parse import Tables
+from scenarios.formats.opendrive.tables import Tables
 
 
 @dataclass(slots=True)
