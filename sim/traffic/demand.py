@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from protocols import streams
-from sim.traffic.config import Flow
 
 NORMAL_LIMIT = 2.5  # sigmas: drivers beyond that are not on the road
 
@@ -26,9 +25,13 @@ class Departure:
 
 @dataclass(slots=True)
 class Departures:
-    """The endless sequence of departures of one flow; `due(t)` yields those up to t."""
+    """The endless sequence of departures of one flow (vehicles or walkers); `due(t)` yields those up to t."""
 
-    flow: Flow
+    name: str
+    per_hour: float
+    start_s: float
+    end_s: float | None
+    is_even: bool
     seed: int
     _clock: np.random.Generator = field(init=False)
     _people: np.random.Generator = field(init=False)
@@ -36,22 +39,20 @@ class Departures:
     _number: int = 0
 
     def __post_init__(self) -> None:
-        self._clock = streams.generator(self.seed, f"traffic/flow/{self.flow.name}/departures")
-        self._people = streams.generator(self.seed, f"traffic/flow/{self.flow.name}/vehicles")
-        self._next_s = self.flow.start_s + self._gap_s(is_first=True)
+        self._clock = streams.generator(self.seed, f"traffic/flow/{self.name}/departures")
+        self._people = streams.generator(self.seed, f"traffic/flow/{self.name}/who")
+        self._next_s = self.start_s + self._gap_s() * (0.5 if self.is_even else 1.0)
 
-    def _gap_s(self, is_first: bool = False) -> float:
-        if self.flow.vehicles_per_hour <= 0:
+    def _gap_s(self) -> float:
+        if self.per_hour <= 0:
             return float("inf")
-        mean = 3600.0 / self.flow.vehicles_per_hour
-        if self.flow.process == "even":
-            return mean * (0.5 if is_first else 1.0)
-        return float(self._clock.exponential(mean))
+        mean = 3600.0 / self.per_hour
+        return mean if self.is_even else float(self._clock.exponential(mean))
 
     def due(self, t_s: float) -> list[Departure]:
         """Departures up to and including `t_s` that were not handed out yet."""
         out: list[Departure] = []
-        end_s = float("inf") if self.flow.end_s is None else self.flow.end_s
+        end_s = float("inf") if self.end_s is None else self.end_s
         while self._next_s <= t_s and self._next_s < end_s:
             origin, goal, kind = (float(share) for share in self._people.random(3))
             sigmas = float(np.clip(self._people.standard_normal(), -NORMAL_LIMIT, NORMAL_LIMIT))

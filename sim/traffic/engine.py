@@ -25,6 +25,7 @@ from sim.traffic.config import KINDS, Flow, TrafficConfig, driver_class
 from sim.traffic.demand import Departures, pick
 from sim.traffic.external import Externals
 from sim.traffic.tables import LaneTables, Routes, lane_tables
+from sim.traffic.walkers import Walkers
 
 DECIDE_S = 0.1
 ODO_START_M = 1000.0
@@ -76,6 +77,7 @@ class Traffic:
     rows: RowAllocator
     tables: LaneTables = field(init=False)
     routes: Routes = field(init=False)
+    walkers: Walkers = field(init=False)
     vf: F64 = field(init=False)
     vi: I32 = field(init=False)
     counters: npt.NDArray[np.int64] = field(init=False)
@@ -115,8 +117,22 @@ class Traffic:
         self._leg_i = np.full((1, 2), -1, dtype=np.int32)
         self._leg_f = np.zeros((1, 2))
         self._no_light = np.zeros(1, dtype=np.uint8)
+        self.walkers = Walkers(
+            self.net,
+            self.config.walkers,
+            self.seed,
+            self.states,
+            self.statics,
+            self.rows,
+            self.tables,
+        )
         self._externals = Externals(self.net, self.tables, self.vf, self.vi)
-        self.departures = [Departures(flow, self.seed) for flow in self.config.flows]
+        self.departures = [
+            Departures(
+                f.name, f.vehicles_per_hour, f.start_s, f.end_s, f.process == "even", self.seed
+            )
+            for f in self.config.flows
+        ]
         self._choices = [self._resolve(flow) for flow in self.config.flows]
 
     # Set-up ------------------------------------------------------------------------------------
@@ -314,6 +330,8 @@ class Traffic:
             self._divert()
         t = self.tables
         light = light if light.size else self._no_light
+        self.walkers.decide(self.now_s, DECIDE_S, light, self.vf, self.vi, self.cross_block)
+        self.walkers.on_lanes()
         self._externals.sync(self.states, self.statics, light, self.counters)
         _decide_kernels.decide(
             self.vf, self.vi, t.lf, t.li, self.routes.hop, self.routes.act, t.cf_i, t.cf_f, t.sl_i,
@@ -336,6 +354,7 @@ class Traffic:
             st.hitch_rad, st.lane, st.s_m, st.d_m, st.flags, sc.hitch_x_m, sc.rear_wheelbase_m,
             self.counters, self.now_s, dt_s,
         )  # fmt: skip
+        self.walkers.advance(dt_s)
         for row in self._arrived[: self.counters[k.C_OUT]].tolist():
             self._leave(row)
 
@@ -411,6 +430,10 @@ class Traffic:
             "waiting": self.num_waiting,
             "diverted": self.num_diverted,
         }
+
+    def announce(self, row: int, lanes: tuple[int, ...]) -> None:
+        """The lanes an automated vehicle will take, so that only the right connecting lanes are kept clear for it."""
+        self._externals.way[row] = lanes
 
     def recycle(self, is_on: bool) -> None:
         """Whether vehicles that arrive get a new random journey from there (benchmarks hold their number so)."""

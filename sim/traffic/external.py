@@ -45,14 +45,17 @@ class Externals:
         counters: npt.NDArray[np.int64],
     ) -> None:
         """Brings lists and claims up to the state of this decision."""
-        now = np.flatnonzero(states.valid & (statics.control == int(Control.UNIT))).tolist()
+        units = statics.control == int(Control.UNIT)
+        walkers = (statics.control == int(Control.WALKER)) & (states.lane >= 0)
+        now = np.flatnonzero(states.valid & (units | walkers)).tolist()
         for row in self._rows:
             if row not in now:
                 self._drop(row)
         for row in now:
             if row not in self._rows:
                 self._start(row, states, statics)
-            self._move(row, states, statics, light, counters)
+            is_walker = int(statics.control[row]) == int(Control.WALKER)
+            self._move(row, states, is_walker, light, counters)
         self._rows = now
 
     def _start(self, row: int, states: ActorStates, statics: ActorStatics) -> None:
@@ -73,7 +76,7 @@ class Externals:
         self,
         row: int,
         states: ActorStates,
-        statics: ActorStatics,
+        is_walker: bool,
         light: U8,
         counters: npt.NDArray[np.int64],
     ) -> None:
@@ -108,7 +111,9 @@ class Externals:
         _kernels.link(self.vf, self.vi, t.li, row, new)
         _kernels.drop_back(self.vf, self.vi, t.lf, t.li, t.cl_row, t.cl_odo, t.cl_ticket, row)
         self._ghost(row, float(states.d_m[row]))
-        if t.li[new, k.JUNC] >= 0:
+        if is_walker:  # an obstacle, whatever way it walks
+            f[k.V] = 0.0
+        elif t.li[new, k.JUNC] >= 0:
             for lane in self._ahead_claims(row):
                 if lane != new:
                     _kernels.unclaim(t.li, t.cl_row, t.cl_odo, t.cl_ticket, lane, row)
