@@ -16,9 +16,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
-from enum import IntEnum
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,22 +33,22 @@ MAX_NS = 2**63 - 1
 Column = npt.NDArray[Any]
 
 
-class Kind(IntEnum):
-    """How a field travels."""
+class Kind:
+    """How a field travels. Plain numbers: they are compared for every field of every message."""
 
-    NS = 0  # int64, a stamp: >= 0
-    UINT32 = 1
-    SINT32 = 2
-    DOUBLE = 3
-    BOOL = 4
-    TEXT = 5
-    ENUM = 6
-    COLUMN = 10  # elements are their own little-endian bytes
-    BYTE_COLUMN = 11  # enumeration < 128, one byte per element
-    ZIGZAG_COLUMN = 12  # int8 in -64..63, one zigzag byte per element
+    NS: Final = 0  # int64, a stamp: >= 0
+    UINT32: Final = 1
+    SINT32: Final = 2
+    DOUBLE: Final = 3
+    BOOL: Final = 4
+    TEXT: Final = 5
+    ENUM: Final = 6
+    COLUMN: Final = 10  # elements are their own little-endian bytes
+    BYTE_COLUMN: Final = 11  # enumeration < 128, one byte per element
+    ZIGZAG_COLUMN: Final = 12  # int8 in -64..63, one zigzag byte per element
 
 
-_SCALARS = {
+_SCALARS: dict[int, int] = {
     FieldDescriptor.TYPE_INT64: Kind.NS,
     FieldDescriptor.TYPE_UINT32: Kind.UINT32,
     FieldDescriptor.TYPE_SINT32: Kind.SINT32,
@@ -132,6 +131,7 @@ class Layout:
         self._class = message_class
         self.fields = tuple(Field(field) for field in sorted(descriptor.fields, key=_number))
         self._by_number = {field.number: field for field in self.fields}
+        self._by_tag = {_read_varint(field.tag, 0)[0]: field for field in self.fields}
         self._get: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f.name for f in self.fields))
         self._prefixes: dict[int, tuple[bytes, ...]] = {}
 
@@ -217,7 +217,7 @@ class Layout:
             return text(field.number, value) if value else b""
         if kind == Kind.DOUBLE:
             number = check_finite(self.name, field.name, value)
-            raw = struct.pack("<d", number)
+            raw = _DOUBLE.pack(number)
             return field.tag + raw if raw != _ZERO else b""
         if kind == Kind.NS:
             check_range(self.name, field.name, value, 0, MAX_NS)
@@ -248,44 +248,65 @@ class Layout:
     def _walk(self, data: bytes) -> dict[int, Any] | None:
         """Raw values by field number; None when a column is not in one packed piece."""
         found: dict[int, Any] = {}
+        by_tag = self._by_tag
         end = len(data)
         at = 0
         while at < end:
-            tag, at = _read_varint(data, at)
-            number, wire = tag >> 3, tag & 7
-            field = self._by_number.get(number)
-            if number == 0:
-                raise CodecError(f"{self.name}: field number 0 at byte {at}")
-            if wire == 0:
-                value, at = _read_varint(data, at)
-                if field is not None and field.kind >= Kind.COLUMN:
-                    return None
-                raw: Any = value
-            elif wire == 1:
-                raw = data[at : at + 8]
-                at += 8
-            elif wire == 2:
-                length, at = _read_varint(data, at)
-                raw = (at, length)
-                at += length
-            elif wire == 5:
-                raw = data[at : at + 4]
-                at += 4
-            else:
-                raise CodecError(
-                    f"{self.name}: wire type {wire} at byte {at} is not used by icv.v1"
-                )
-            if at > end:
-                raise CodecError(f"{self.name}: field {number} runs past the end of the message")
+            tag = data[at]
+            at += 1
+            if tag > 0x7F:
+                tag, at = _read_varint(data, at - 1)
+            field = by_tag.get(tag)
             if field is None:
-                continue
-            if field.kind >= Kind.COLUMN:
-                if wire != 2 or number in found:
+                if self._skip(tag, at):
                     return None
-                found[number] = self._read_column(field, data, *raw)
+                at = self._after(data, tag, at)
+            elif field.is_column:
+                length = data[at]
+                at += 1
+                if length > 0x7F:
+                    length, at = _read_varint(data, at - 1)
+                if field.number in found:
+                    return None
+                found[field.number] = self._read_column(field, data, at, length)
+                at += length
             else:
-                found[number] = self._read_scalar(field, data, wire, raw)
+                start = at
+                at = self._after(data, tag, at)
+                if at <= end:
+                    found[field.number] = self._read_scalar(field, data, start, at)
+            if at > end:
+                raise CodecError(f"{self.name}: field {tag >> 3} runs past the end of the message")
         return found
+
+    def _skip(self, tag: int, at: int) -> bool:
+        """A tag no field of ours has: False to skip it, True for a column that is not packed; CodecError for a mismatch."""
+        number = tag >> 3
+        if number == 0:
+            raise CodecError(f"{self.name}: field number 0 before byte {at}")
+        field = self._by_number.get(number)
+        if field is None:
+            return False
+        if field.is_column:
+            return True
+        raise CodecError(
+            f"{self.name}.{field.name} has wire type {tag & 7}, expected {field.tag[0] & 7}; "
+            "the sender uses another schema"
+        )
+
+    def _after(self, data: bytes, tag: int, at: int) -> int:
+        """Where the value that begins at `at` ends."""
+        wire = tag & 7
+        if wire == 0:
+            return _read_varint(data, at)[1]
+        if wire == 1:
+            return at + 8
+        if wire == 2:
+            length, at = _read_varint(data, at)
+            return at + length
+        if wire == 5:
+            return at + 4
+        raise CodecError(f"{self.name}: wire type {wire} before byte {at} is not used by icv.v1")
 
     def _read_column(self, field: Field, data: bytes, at: int, length: int) -> Column:
         size = field.dtype.itemsize
@@ -304,23 +325,19 @@ class Layout:
             return ((raw >> 1) ^ -(raw & 1)).view(np.int8)
         return np.frombuffer(data, field.dtype, count, at).copy()
 
-    def _read_scalar(self, field: Field, data: bytes, wire: int, raw: Any) -> Any:
-        expected = {Kind.DOUBLE: 1, Kind.TEXT: 2}.get(field.kind, 0)
-        if wire != expected:
-            raise CodecError(
-                f"{self.name}.{field.name} has wire type {wire}, expected {expected}; "
-                "the sender uses another schema"
-            )
+    def _read_scalar(self, field: Field, data: bytes, at: int, end: int) -> Any:
+        """The value in data[at:end], whose wire type is the field's own."""
         if field.kind == Kind.DOUBLE:
-            return check_finite(self.name, field.name, struct.unpack("<d", raw)[0])
+            return check_finite(self.name, field.name, _DOUBLE.unpack_from(data, at)[0])
         if field.kind == Kind.TEXT:
-            at, length = raw
+            _, at = _read_varint(data, at)
             try:
-                value = data[at : at + length].decode()
+                value = data[at:end].decode()
             except UnicodeDecodeError as error:
                 raise CodecError(f"{self.name}.{field.name} is not UTF-8 text") from error
             check_text(self.name, field.name, value)
             return value
+        raw, _ = _read_varint(data, at)
         if field.kind == Kind.BOOL:
             return raw != 0
         if field.kind == Kind.NS:
@@ -336,10 +353,11 @@ class Layout:
 
     def _checked(self, found: dict[int, Any]) -> dict[str, Any]:
         rows = -1
+        squares = 0.0
         out: dict[str, Any] = {}
         for field in self.fields:
             value = found.get(field.number)
-            if field.kind < Kind.COLUMN:
+            if not field.is_column:
                 out[field.name] = _DEFAULTS[field.kind] if value is None else value
                 continue
             count = 0 if value is None else value.size
@@ -351,9 +369,15 @@ class Layout:
                 )
             if value is None:
                 value = np.zeros(0, field.dtype)
-            elif count:
+            elif field.is_float:
+                squares += value.dot(value)
+            elif count and field.kind != Kind.COLUMN:
                 self._check_column(field, value)
             out[field.name] = value
+        if not math.isfinite(squares):
+            for field in self.fields:
+                if field.is_float:
+                    self._check_column(field, out[field.name])
         return out
 
 
@@ -362,8 +386,9 @@ def _quiet() -> np.errstate:
     return np.errstate(over="ignore", invalid="ignore")
 
 
-_ZERO = struct.pack("<d", 0.0)
-_DEFAULTS: dict[Kind, Any] = {
+_DOUBLE = struct.Struct("<d")
+_ZERO = _DOUBLE.pack(0.0)
+_DEFAULTS: dict[int, Any] = {
     Kind.NS: 0,
     Kind.UINT32: 0,
     Kind.SINT32: 0,
