@@ -29,6 +29,8 @@ CURB_M = 2.0  # of pavement before and behind a crossing
 WAIT_M = 0.5  # distance kept from the kerb
 PUSH_MPS, PUSH_M, BODY_M = 0.6, 0.4, 0.6
 RELAX_PER_S = 0.5
+MAX_ASIDE_MPS = 0.8
+LOOK_M, CLEAR_M, DODGE_MPS = 3.5, 0.8, 0.5
 STOP_DECEL_MPS2 = 2.5  # a vehicle that needs less than this is trusted to stop
 SPARE_S = 1.0
 SEEN_M = 70.0
@@ -235,9 +237,15 @@ class Walkers:
         left = (dy * np.cos(yaw)[:, None] - dx * np.sin(yaw)[:, None]) / dist
         brake = (push * np.maximum(ahead, 0.0)).sum(axis=1)
         aside = -(push * np.where(np.abs(left) < 0.05, -0.3, left)).sum(axis=1)
+        # Somebody in the way within the next metres: aside in time, to the own right when straight ahead.
+        along, across = ahead * dist, left * dist
+        blocked = (along > 0.0) & (along < LOOK_M) & (np.abs(across) < CLEAR_M)
+        nearest = np.where(blocked, along, 1e9).argmin(axis=1)
+        dodge = np.where(across[np.arange(row.size), nearest] >= 0.0, -DODGE_MPS, DODGE_MPS)
+        aside = aside + np.where(blocked.any(axis=1), dodge, 0.0)
         self._du[row] = np.maximum(self._pace[row] - brake, 0.2 * self._pace[row])
         self._dw[row] = np.clip(
-            aside + RELAX_PER_S * (self._w0[row] - self._w[row]), -PUSH_MPS, PUSH_MPS
+            aside + RELAX_PER_S * (self._w0[row] - self._w[row]), -MAX_ASIDE_MPS, MAX_ASIDE_MPS
         )
 
     def _at_crossing(
@@ -249,17 +257,15 @@ class Walkers:
         waiting = on[~self._is_over[on] & (self._u[on] + self._du[on] * dt_s >= edge)]
         if waiting.size:
             says = self._signal(path.crossing, light)
-            may_go = says == GO or (
-                says == OPEN
-                and self._is_clear(path, lanes, float(self._pace[waiting].min()), vf, vi)
-            )
+            pace = float(self._pace[waiting].min())
+            may_go = says != HOLD and self._is_clear(path, lanes, pace, vf, vi)
             if may_go:
                 self._is_over[waiting] = True
             else:
                 self._du[waiting] = np.maximum(edge - self._u[waiting], 0.0) / dt_s
                 self._du[waiting] = np.minimum(self._du[waiting], self._pace[waiting])
                 self._wait[waiting] += dt_s
-                if says == OPEN:
+                if says != HOLD:
                     block[lanes] = np.maximum(block[lanes], 1)
         over = on[self._is_over[on] & (self._u[on] < path.to_m + 0.5)]
         if over.size == 0:
