@@ -194,14 +194,26 @@ def _fresh_folder(spec: SceneSpec) -> Path:
 @app.command()
 def replay(
     log: Annotated[Path, typer.Argument(metavar="RUN.mcap", help="Log of an earlier run.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the second run's log and result. Default: they are not kept."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
 ) -> None:
     """Run a log's scene again from its header, and say whether every byte is the same."""
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
     from sim.compose import replay_log
     from sim.report.console import Progress
 
-    with Progress(f"replay of {log.name}", None, quiet) as progress:
-        answer = replay_log(log, progress=progress)
+    with ExitStack() as stack:
+        folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="icv-replay-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        progress = stack.enter_context(Progress(f"replay of {log.name}", None, quiet))
+        answer = replay_log(log, folder, progress=progress)
     typer.echo(f"{'same' if answer.same else 'DIFFERENT'}: {answer.message}")
     if not quiet:
         typer.echo(f"  recorded {answer.digest_a}\n  replayed {answer.digest_b}")
@@ -209,25 +221,37 @@ def replay(
 
 
 @map_app.command("info")
-def map_info(file: Xodr) -> None:
+def map_info(
+    file: Xodr, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+) -> None:
     """What is on a map: roads, lanes by type, junctions, signals, stations."""
-    from scenarios.formats.opendrive import read
+    from scenarios.formats.opendrive import info, read
     from sim.report.maps import info_lines
 
-    typer.echo("\n".join(info_lines(read(file))))
+    table = info(read(file))
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(table, indent=2))
+    else:
+        typer.echo("\n".join(info_lines(table)))
 
 
 @map_app.command("check")
 def map_check(file: Xodr) -> None:
-    """What the reader had to repair or leave out, and where lanes end in nothing. Exit 1 when there is something."""
-    from scenarios.formats.opendrive import read
-    from sim.report.maps import findings
+    """What is broken, doubtful or worth knowing about a road file. Exit 1 when it should not be simulated on."""
+    from scenarios.formats.opendrive import check, read
+    from sim.report.maps import finding_line
 
-    found = findings(read(file))
-    for sentence in found:
-        typer.echo(f"- {sentence}")
-    typer.echo(f"{file}: {len(found)} finding{'s' * (len(found) != 1)}")
-    raise typer.Exit(1 if found else 0)
+    read(file)  # an unreadable file is bad input, not a finding
+    found = check(file)
+    for finding in found:
+        typer.echo(finding_line(finding))
+    count = {word: sum(f.severity == word for f in found) for word in ("error", "warning", "info")}
+    typer.echo(
+        f"{file}: {count['error']} errors, {count['warning']} warnings, {count['info']} notes"
+    )
+    raise typer.Exit(1 if count["error"] else 0)
 
 
 @map_app.command("export")
@@ -236,10 +260,10 @@ def map_export(
     out: Annotated[Path, typer.Argument(metavar="OUT.xodr", help="Where the copy goes.")],
 ) -> None:
     """Write a copy that CARLA can drive on: bus lanes become driving lanes, every lane has a road mark."""
-    from scenarios.formats.opendrive.export import export
+    from scenarios.formats.opendrive import export_carla
 
-    for sentence in export(file, out):
-        typer.echo(f"- {sentence}")
+    for what, count in export_carla(file, out).items():
+        typer.echo(f"{count:>6} {what.replace('_', ' ')}")
     typer.echo(f"wrote {out}")
 
 

@@ -1,6 +1,6 @@
 """One run of a scene in a process of its own, so that start-up, memory and caches are measured from nothing.
 
-`python -m sim.bench.child SCENE OUT [KEY=VALUE ...]` prints one JSON line: wall and CPU seconds of the run and of the whole process, the
+`python -m sim.bench.child SCENE OUT [no-record] [KEY=VALUE ...]` prints one JSON line: wall and CPU seconds of the run and of the whole process, the
 real-time factor, resident memory every 10 simulated seconds.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 from protocols.errors import InfrastructureError
 
 _SAMPLE_S = 10.0
+NO_RECORD = "no-record"  # digests only, for measuring what recording costs
 
 
 def run_child(
@@ -45,10 +46,12 @@ def main(arguments: Sequence[str]) -> None:
     """The child's side."""
     from scenarios.load import load_scene
     from sim.bench.measure import rss_mb
-    from sim.compose import run_scene
+    from sim.compose import RunOptions, run_scene
 
     scene, out, *overrides = arguments
-    loaded = load_scene(Path(scene), overrides)
+    keep = [override for override in overrides if override != NO_RECORD]
+    loaded = load_scene(Path(scene), keep)
+    options = RunOptions(record=len(keep) == len(overrides))
     memory: list[tuple[float, float]] = []
 
     def sample(t_s: float) -> None:
@@ -56,7 +59,9 @@ def main(arguments: Sequence[str]) -> None:
             memory.append((t_s, rss_mb()))
 
     cpu, wall = time.process_time(), time.perf_counter()
-    outcome = run_scene(loaded.spec, loaded.path.parent, Path(out), progress=sample)
+    outcome = run_scene(
+        loaded.spec, loaded.path.parent, Path(out), progress=sample, options=options
+    )
     run_cpu_s, run_wall_s = time.process_time() - cpu, time.perf_counter() - wall
     memory.append((loaded.spec.duration_s, rss_mb()))
     print(

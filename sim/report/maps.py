@@ -1,59 +1,60 @@
-"""A road network in words: what is on it, what looks wrong, its lanes."""
+"""A road network in words: what is on it, what was found about it, its lanes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from protocols.roads.network import MOTOR, LaneType, RoadNetwork, UserClass
+from scenarios.formats.opendrive import Finding
 
 
-def info_lines(net: RoadNetwork) -> list[str]:
-    """Counts, lengths, extent."""
-    lanes, points = net.lanes, net.points
-    kinds, counts = np.unique(lanes.type, return_counts=True)
-    by_type = ", ".join(
-        f"{count} {LaneType(kind).name.lower()}" for kind, count in zip(kinds, counts, strict=True)
+def info_lines(info: Mapping[str, Any]) -> Iterator[str]:
+    """`scenarios.formats.opendrive.info` for people."""
+    x0, y0, x1, y1 = info["extent_m"] or (0.0, 0.0, 0.0, 0.0)
+    types = ", ".join(
+        f"{v['lanes']} {name} ({v['km']:.2f} km)" for name, v in info["lane_types"].items()
     )
-    outside = net.roads.junction < 0
-    extent = "empty"
-    if points.x_m.size:
-        extent = f"{np.ptp(points.x_m):.0f} m east-west, {np.ptp(points.y_m):.0f} m north-south"
-    bus_only = int(np.count_nonzero(_is_bus_only(net)))
-    stations = ", ".join(dict.fromkeys(net.stations.name)) or "none"
-    return [
-        f"{net.name}: OpenDRIVE {net.version}, SHA-256 {net.digest[:16]}",
-        f"georeference  {net.geo_reference or 'none'}",
-        f"extent        {extent}",
-        f"roads         {len(net.roads.id)} ({float(net.roads.length_m[outside].sum()) / 1000:.2f} km outside junctions)",
-        f"lanes         {net.num_lanes}: {by_type}",
-        f"bus-only      {bus_only} lanes",
-        f"junctions     {len(net.junctions.id)}, {int(net.junctions.is_signalised.sum())} with signals",
-        f"signals       {len(net.groups.id)} groups, {int((net.stop_lines.group >= 0).sum())} stop lines under signals",
-        f"stations      {stations}",
-        f"crossings     {len(net.crossings.id)}",
-        f"reader notes  {len(net.notes)}",
-    ]
+    open_to = ", ".join(f"{name} {km:.2f} km" for name, km in info["km_open_to"].items())
+    speeds = ", ".join(f"{3.6 * mps:.0f}" for mps in info["speed_limits_mps"]) or "none"
+    rows = (
+        ("map", f"{info['name']}, OpenDRIVE {info['version']}, SHA-256 {info['digest'][:16]}"),
+        ("georeference", info["geo_reference"] or "none"),
+        ("extent", f"{x1 - x0:.0f} m east-west, {y1 - y0:.0f} m north-south"),
+        ("roads", f"{info['roads']}, {info['road_km']:.2f} km, {info['left_hand_roads']} with left-hand traffic"),
+        ("lanes", f"{info['lanes']}: {types}"),
+        ("open to", open_to or "nobody"),
+        ("speed limits", f"{speeds} km/h; {info['lanes_without_speed']} lanes without one"),
+        ("junctions", f"{info['junctions']}, {info['signalised_junctions']} with signals, {info['conflict_areas']} conflict areas"),
+        ("signals", f"{info['signals']} in {info['signal_groups']} groups, {info['stop_lines']} stop lines"),
+        ("stations", ", ".join(info["stations"]) or "none"),
+        ("crossings", str(info["crossings"])),
+        ("notes", str(len(info["notes"]))),
+    )  # fmt: skip
+    for name, text in rows:
+        yield f"{name:<13} {text}"
+    for note in info["notes"]:
+        yield f"  - {note}"
 
 
-def findings(net: RoadNetwork) -> list[str]:
-    """Sentences about what a driver would stumble over; empty when all is well."""
-    return [*net.notes, *_dead_ends(net), *_gaps(net)]
+def finding_line(found: Finding) -> str:
+    """One finding."""
+    return f"{found.severity:<8} {found.where}: {found.sentence} [{found.rule}]"
 
 
 def lane_lines(net: RoadNetwork) -> Iterator[str]:
-    """One line a lane: key, type, direction of travel, length, speed limit, who may use it."""
+    """One line a lane: key, type, length, speed limit, who may use it."""
     lanes = net.lanes
     yield f"{'lane':<14} {'type':<12} {'length':>9} {'limit':>10}  who"
     for lane in range(net.num_lanes):
         speed = f"{lanes.speed_mps[lane] * 3.6:.0f} km/h" if lanes.has_speed[lane] else "-"
         kind = LaneType(int(lanes.type[lane])).name.lower()
-        yield f"{net.lane_key(lane):<14} {kind:<12} {lanes.length_m[lane]:>7.1f} m {speed:>10}  {_who(int(lanes.permission[lane]))}"
+        who = _who(int(lanes.permission[lane]))
+        yield f"{net.lane_key(lane):<14} {kind:<12} {lanes.length_m[lane]:>7.1f} m {speed:>10}  {who}"
 
 
 def _who(bits: int) -> str:
-    """Classes by name; the usual sets by one word."""
+    """Classes by name; motor traffic as a whole by two words."""
     motor = int(MOTOR)
     if bits & motor == motor:
         rest = [user.name.lower() for user in UserClass if bits & ~motor & user and user.name]
@@ -61,37 +62,3 @@ def _who(bits: int) -> str:
     return (
         ", ".join(user.name.lower() for user in UserClass if bits & user and user.name) or "nobody"
     )
-
-
-def _is_bus_only(net: RoadNetwork) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    permission = net.lanes.permission
-    return ((permission & int(UserClass.BUS)) != 0) & ((permission & int(UserClass.PASSENGER)) == 0)
-
-
-def _dead_ends(net: RoadNetwork) -> Iterator[str]:
-    """A connecting lane for motor traffic with nothing after or before it."""
-    lanes = net.lanes
-    drivable = (lanes.permission & int(MOTOR)) != 0
-    for table, word in (
-        (lanes.next_start, "leads nowhere"),
-        (lanes.prev_start, "comes from nowhere"),
-    ):
-        rows = np.flatnonzero((np.diff(table) == 0) & drivable & (lanes.junction >= 0))
-        if rows.size:
-            keys = ", ".join(net.lane_key(int(row)) for row in rows[:5])
-            yield f"{rows.size} lanes inside junctions: traffic {word} ({keys}{', ...' if rows.size > 5 else ''})"
-
-
-def _gaps(net: RoadNetwork, limit_m: float = 0.1) -> Iterator[str]:
-    """Joins of lanes that do not meet."""
-    lanes, points = net.lanes, net.points
-    drivable = (lanes.permission & int(MOTOR)) != 0
-    owner = np.repeat(np.arange(net.num_lanes), np.diff(lanes.next_start))
-    after = lanes.next.astype(np.int64)
-    last, first = lanes.point_start[owner + 1] - 1, lanes.point_start[after]
-    gap_m = np.hypot(points.x_m[last] - points.x_m[first], points.y_m[last] - points.y_m[first])
-    rows = np.flatnonzero((gap_m > limit_m) & drivable[owner] & drivable[after])
-    if rows.size:
-        worst = int(rows[np.argmax(gap_m[rows])])
-        pair = f"{net.lane_key(int(owner[worst]))} to {net.lane_key(int(after[worst]))}"
-        yield f"{rows.size} joins of lanes are more than {limit_m:g} m apart; the widest is {gap_m[worst]:.2f} m, {pair}"

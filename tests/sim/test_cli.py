@@ -195,8 +195,21 @@ def test_map_check_finds_lanes_that_do_not_meet(tmp_path):
     broken = tmp_path / "broken.xodr"
     tree.write(broken)
     result = icv("map", "check", str(broken))
-    assert result.exit_code == 1
-    assert "the widest is 5.0" in result.stdout and f"{road.get('id')}/0/" in result.stdout
+    assert result.exit_code == 1, result.output
+    assert "Linked lanes are 5.0" in result.stdout and f"{road.get('id')}/0/" in result.stdout
+
+
+def test_map_export_writes_what_carla_can_drive_on(tmp_path):
+    out = tmp_path / "derived.xodr"
+    result = icv("map", "export", str(ROADS / "brt_corridor.xodr"), str(out))
+    assert result.exit_code == 0 and "bus to driving" in result.stdout
+    text = out.read_text(encoding="utf-8")
+    assert 'type="bus"' not in text and 'type="driving"' in text
+
+
+def test_map_info_for_programs():
+    table = json.loads(icv("map", "info", "--json", str(ROADS / "brt_corridor.xodr")).stdout)
+    assert table["signalised_junctions"] == 4
 
 
 def test_lanes_of_a_scene_are_listed():

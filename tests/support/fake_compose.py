@@ -71,8 +71,11 @@ class FakeCompose(ModuleType):
             decide([result]), RunFacts(spec.duration_s), out / "run.mcap", out / "result.json"
         )
 
-    def replay_log(self, log: Path, *, progress: Callable[[float], None] | None = None) -> Answer:
+    def replay_log(
+        self, log: Path, out: Path, *, progress: Callable[[float], None] | None = None
+    ) -> Answer:
         """Same or not, as told."""
+        assert out.is_dir()
         if self.error is not None:
             raise self.error
         return Answer(self.same, "as recorded" if self.same else "left the record at tick 412")
