@@ -208,6 +208,8 @@ class Controller:
                 timing.is_fixed or self.call[k] or timing.walk_recall[k]
             ):
                 self._begin_walk(k, start_ns)
+        if not (timing.is_fixed or is_first) and self._others_ask():
+            self._conflict_ns = start_ns
 
     def _begin_walk(self, k: int, t_ns: int) -> None:
         self.walk[k], self.walk_since_ns[k] = _WALK, t_ns

@@ -1,7 +1,7 @@
 """A working fixed-time plan for any signalised junction, from nothing but its geometry.
 
-Stages come from colouring the graph of groups that must not be green together (DSATUR, Brelaz 1979; ties by group order, so
-the same map always gets the same plan). Left turns with a group of their own are protected; groups that mix movements share
+Stages come from colouring the graph of groups that must not be green together with as few stages as can be found; groups
+are tried in a fixed order, so the same map always gets the same plan. Left turns with a group of their own are protected; groups that mix movements share
 a green with the oncoming ones and are shown permissive. Pedestrians join the first stage that is free of them, or get one of
 their own. Greens follow Webster's cycle (Webster 1958), C = (1.5 L + 5) / (1 - Y), from given flows or from typical ones.
 """
@@ -29,6 +29,7 @@ MIN_CYCLE_S: Final = 40.0
 MAX_CYCLE_S: Final = (
     120.0  # longer cycles only lengthen queues and tempt pedestrians to cross on red
 )
+SEARCH_NODES: Final = 5000  # effort per number of stages; a four-leg junction needs some dozens
 MAX_FLOW_RATIO: Final = 0.9  # above it Webster's formula diverges
 
 
@@ -94,20 +95,9 @@ def stage_groups(layout: JunctionLayout) -> list[list[int]]:
             apart[a] |= layout.must_yield[a]  # a left-turn arrow deserves protection
     apart |= apart.T
     vehicles = [k for k in range(layout.num_groups) if not layout.is_pedestrian[k]]
-    stages: list[list[int]] = []
-    left = set(vehicles)
-    while left:
-        # The group with the fewest stages open to it goes first, then the one with most conflicts.
-        k = min(
-            left,
-            key=lambda k: (
-                -sum(bool(apart[k, members].any()) for members in stages),
-                -int(apart[k, vehicles].sum()),
-                k,
-            ),
-        )
-        left.discard(k)
-        _place(stages, k, apart)
+    # Through movements first: they pair with the oncoming ones, and left turns then pair among themselves.
+    vehicles.sort(key=lambda k: (bool(layout.only_far_turns[k]), k))
+    stages = _fewest(vehicles, apart)
     # Pedestrians walk in the longest stage that is free of them: through traffic before left turns.
     stages.sort(key=lambda members: -_flow_ratio(layout, members, {}))
     for k in range(layout.num_groups):
@@ -120,6 +110,48 @@ def stage_groups(layout: JunctionLayout) -> list[list[int]]:
                 members.append(k)
         members.sort()
     return stages
+
+
+def _fewest(order: Sequence[int], apart: Bool) -> list[list[int]]:
+    """The first colouring in `order` that needs fewest stages; large junctions take the first that fits."""
+    plain: list[list[int]] = []
+    for k in order:
+        _place(plain, k, apart)
+    for count in range(1, len(plain)):
+        budget = [SEARCH_NODES]
+        found = _search(order, 0, [], count, apart, budget)
+        if found is not None:
+            return found
+        if budget[0] <= 0:
+            break
+    return plain
+
+
+def _search(
+    order: Sequence[int],
+    at: int,
+    stages: list[list[int]],
+    count: int,
+    apart: Bool,
+    budget: list[int],
+) -> list[list[int]] | None:
+    budget[0] -= 1
+    if at == len(order) or budget[0] <= 0:
+        return [list(members) for members in stages] if at == len(order) else None
+    k = order[at]
+    for members in stages:
+        if not apart[k, members].any():
+            members.append(k)
+            found = _search(order, at + 1, stages, count, apart, budget)
+            members.pop()
+            if found is not None:
+                return found
+    if len(stages) == count:
+        return None
+    stages.append([k])
+    found = _search(order, at + 1, stages, count, apart, budget)
+    stages.pop()
+    return found
 
 
 def _meets_any(layout: JunctionLayout, k: int, members: Sequence[int]) -> bool:
