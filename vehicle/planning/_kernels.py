@@ -350,7 +350,9 @@ def sample_longitudinal(
             n += 1
     for i in range(brakes.size):
         soft = brakes[i] <= cfg[C_DECEL]
-        brake(s, v, a, brakes[i], cfg[J_PLAN] if soft else cfg[E_JERK], dt, num, prof[n])
+        # the harder the brake, the faster it is built up, so that mild ones stay mild
+        build = cfg[J_PLAN] if soft else min(2.0 * brakes[i], cfg[E_JERK])
+        brake(s, v, a, brakes[i], build, dt, num, prof[n])
         is_soft[n] = 1 if soft else 0
         n += 1
     return n
