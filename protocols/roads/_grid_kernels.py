@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 
 @njit(cache=True, error_model="numpy")
-def build_grid(point_start, x, y, z, yaw, width, x0, y0, nx, ny, cell, reach):
+def build_grid(
+    point_start: Any, x: Any, y: Any, z: Any, yaw: Any, width: Any,
+    x0: float, y0: float, nx: int, ny: int, cell: float, reach: float,
+) -> Any:  # fmt: skip
     """Segments (P, 8), their lanes (P,), and the cells' CSR: every segment within `reach` of a cell is listed there.
 
     Segment columns: x, y, z, dx, dy, dz, 1/length^2, yaw. The last point of a lane begins no segment, and where a lane is
