@@ -159,7 +159,10 @@ class HeadlessWorld:
         states = self.states
         pairs = self._collisions.find(states, self.statics)
         now: set[tuple[int, int]] = set()
+        control = self.statics.control
         for a, b in pairs:
+            if control[a] == Control.WALKER and control[b] == Control.WALKER:
+                continue  # people brush past each other; that is no accident
             key = (int(a), int(b))
             now.add(key)
             if key in self._touching:
@@ -168,7 +171,7 @@ class HeadlessWorld:
             dvx -= states.speed_mps[b] * np.cos(states.yaw_rad[b])
             dvy = states.speed_mps[a] * np.sin(states.yaw_rad[a])
             dvy -= states.speed_mps[b] * np.sin(states.yaw_rad[b])
-            first, second = (a, b) if self.statics.control[a] == Control.UNIT else (b, a)
+            first, second = (a, b) if control[a] == Control.UNIT else (b, a)
             self.events.append(
                 Event(
                     t_ns,
