@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from google.protobuf.message import Message
@@ -21,16 +21,16 @@ from protocols import codec, topics
 from protocols.columns import Layout, packed, text, varint
 from protocols.errors import CodecError, InfrastructureError
 from protocols.messages import VehicleCommand
-from protocols.roads.network import F64, U8, U32
+from protocols.roads.network import U8, U32
 from protocols.v1 import log_pb2, world_pb2
-from sim.log import _kernels, header
+from sim.log import header
+from sim.log.blocks import TRACE_TICKS, TraceBlock, WorldBlock
 from sim.log.container import CHUNK_BYTES, Container
 from sim.log.digest import TickDigest
 from sim.log.header import RunHeader
 from sim.radio.fates import TickFates
 from sim.state import ActorStates, ActorStatics
 
-TRACE_TICKS = 50  # rows of one VehicleTrace
 DIGEST_TICKS = 100  # rows of one Digests record
 
 _RECORDS: dict[str, type[Message]] = {
@@ -47,21 +47,7 @@ _RECORDS: dict[str, type[Message]] = {
     "log/result": log_pb2.RunResult,
     "log/timing": log_pb2.Timing,
 }
-_TRACE_STATES = (
-    "x_m",
-    "y_m",
-    "z_m",
-    "yaw_rad",
-    "speed_mps",
-    "accel_mps2",
-    "yaw_rate_radps",
-    "steer_rad",
-    "hitch_rad",
-    "s_m",
-    "d_m",
-)
 _SIGNALS = Layout(world_pb2.SignalStates)
-_TRACE = Layout(world_pb2.VehicleTrace)
 _ACTORS = Layout(world_pb2.ActorDescriptions)
 _ACTOR_FIELDS = (
     "length_m",
@@ -75,22 +61,31 @@ _ACTOR_FIELDS = (
 
 
 class LogWriter:
-    """One log file. Calls must come in time order; every `t_ns` is simulation time."""
+    """One log file. Calls must come in time order; every `t_ns` is simulation time.
 
-    def __init__(self, path: Path, run: RunHeader, chunk_bytes: int = CHUNK_BYTES) -> None:
+    With `is_full` False only header, digests, events, timings and the result are kept: enough to replay and to judge sameness.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        run: RunHeader,
+        is_full: bool = True,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self._is_full = is_full
         self._epoch = run.epoch_ns
         self._tick_ns = run.tick_ns
         self._out = Container(path, chunk_bytes=chunk_bytes)
         self._channels: dict[tuple[str, str], int] = {}
-        self._traces: dict[str, _Trace] = {}
+        self._traces: dict[str, TraceBlock] = {}
         self._digests: list[TickDigest] = []
         self._ids: U32 = np.zeros(0, np.uint32)
         self._lights: U8 | None = None
         self._texts: dict[tuple[int, str], bytes] = {}
         self._receivers: tuple[tuple[str, ...], bytes] = ((), b"")
-        self._world = _WorldBuffer(0)
+        self._world = WorldBlock(0)
         self._last_ns = 0
         self._record("log/header", 0, header.to_bytes(run))
         self._out.flush()  # a log that broke off in its first second still says what it was
@@ -99,9 +94,11 @@ class LogWriter:
 
     def world(self, t_ns: int, states: ActorStates, statics: ActorStatics) -> None:
         """WorldState of all valid rows, preceded by descriptions of actors not seen before."""
+        if not self._is_full:
+            return
         buffer = self._world
         if buffer.capacity != states.valid.size:
-            buffer = self._world = _WorldBuffer(states.valid.size)
+            buffer = self._world = WorldBlock(states.valid.size)
         rows = buffer.gather(states)
         if rows < 0:
             row = -1 - rows
@@ -127,9 +124,11 @@ class LogWriter:
         self, name: str, t_ns: int, states: ActorStates, row: int, command: VehicleCommand | None
     ) -> None:
         """One tick of a driven vehicle and the command it gave; call at every base tick."""
+        if not self._is_full:
+            return
         trace = self._traces.get(name)
         if trace is None:
-            trace = self._traces[name] = _Trace(name)
+            trace = self._traces[name] = TraceBlock(name)
         if trace.rows and (
             t_ns != trace.start_ns + trace.rows * self._tick_ns or trace.id != int(states.id[row])
         ):
@@ -140,7 +139,7 @@ class LogWriter:
 
     def signals(self, t_ns: int, light: U8) -> None:
         """Lights of all groups (G,); written only when one differs from the last call."""
-        if self._lights is None or not np.array_equal(self._lights, light):
+        if self._is_full and (self._lights is None or not np.array_equal(self._lights, light)):
             self._lights = light.copy()
             self._record("truth/signal", t_ns, _SIGNALS.pack_values((t_ns, light)))
 
@@ -162,6 +161,8 @@ class LogWriter:
 
     def message(self, topic: str, sender: str, seq: int, t_ns: int, data: bytes) -> None:
         """One message as its wire bytes, sent at `t_ns`; also for cmd/signal and obu/plan (seq of their own)."""
+        if not self._is_full:
+            return
         key = (topic, sender)
         channel = self._channels.get(key)
         if channel is None:
@@ -177,6 +178,8 @@ class LogWriter:
 
     def fates(self, fates: TickFates) -> None:
         """What became of the messages sent at one tick."""
+        if not self._is_full:
+            return
         if self._receivers[0] != fates.receivers:
             names = b"".join(text(2, name) for name in fates.receivers)
             self._receivers = (fates.receivers, names)
@@ -194,7 +197,7 @@ class LogWriter:
 
     def notes(self, sender: str, t_ns: int, notes: Sequence[tuple[str, float]]) -> None:
         """Diagnostics of one unit at one tick; nothing for none."""
-        if notes:
+        if notes and self._is_full:
             proto = log_pb2.Note(
                 t_ns=t_ns, name=[n for n, _ in notes], value=[float(v) for _, v in notes]
             )
@@ -262,7 +265,7 @@ class LogWriter:
             known = self._texts[key] = text(number, value)
         return known
 
-    def _flush_trace(self, trace: _Trace) -> None:
+    def _flush_trace(self, trace: TraceBlock) -> None:
         if trace.rows:
             t_ns = trace.start_ns + (trace.rows - 1) * self._tick_ns
             self._record("truth/trace", t_ns, trace.wire(self._tick_ns), trace.name)
@@ -281,121 +284,3 @@ class LogWriter:
             parts += packed(number, np.array([getattr(item, name) for item in block], np.uint64))
         self._record("log/digest_part", t_ns, parts)
         block.clear()
-
-
-class _WorldBuffer:
-    """Scratch columns for WorldState, reused from sample to sample."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.u32 = np.zeros((2, capacity), np.uint32)
-        self._f64 = np.zeros((2, capacity), np.float64)
-        self._f32 = np.zeros((5, capacity), np.float32)
-        self._lane = np.zeros(capacity, np.int32)
-        self._doors = np.zeros(capacity, np.uint8)
-        self._rows = -1
-        self._heads: list[bytes] = []
-
-    def gather(self, states: ActorStates) -> int:
-        """Fills the columns; number of rows, or -1 - row of the first that is not finite."""
-        count: int = _kernels.gather_world(
-            states.valid,
-            states.id,
-            states.x_m,
-            states.y_m,
-            states.z_m,
-            states.yaw_rad,
-            states.speed_mps,
-            states.accel_mps2,
-            states.hitch_rad,
-            states.lane,
-            states.flags,
-            states.doors,
-            self.u32,
-            self._f64,
-            self._f32,
-            self._lane,
-            self._doors,
-        )
-        return count
-
-    def wire(self, t_ns: int, rows: int) -> bytes:
-        """Wire bytes of the `rows` gathered rows."""
-        parts: list[Any] = [b"\x08" + varint(t_ns)] if t_ns else []
-        if rows:
-            columns = (
-                self.u32[0, :rows],
-                self._f64[0, :rows],
-                self._f64[1, :rows],
-                *self._f32[:, :rows],
-                self._lane[:rows],
-                self.u32[1, :rows],
-                self._doors[:rows],
-            )
-            if rows != self._rows:
-                self._rows = rows
-                self._heads = [
-                    varint(number << 3 | 2) + varint(column.nbytes)
-                    for number, column in enumerate(columns, start=2)
-                ]
-            for head, column in zip(self._heads, columns, strict=True):
-                parts.append(head)
-                parts.append(column)
-        return b"".join(parts)
-
-
-class _Trace:
-    """The open block of one driven vehicle."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.id = 0
-        self.start_ns = 0
-        self.rows = 0
-        self._f64 = np.zeros((TRACE_TICKS, len(_TRACE_STATES) + 2))
-        self._lane = np.zeros(TRACE_TICKS, np.int32)
-        self._doors = np.zeros((2, TRACE_TICKS), np.int8)
-        self._bound: object = None
-        self._columns: list[F64] = []
-
-    def add(self, t_ns: int, states: ActorStates, row: int, command: VehicleCommand | None) -> None:
-        k = self.rows
-        if k == 0:
-            self.start_ns = t_ns
-            self.id = int(states.id[row])
-        if self._bound is not states.x_m:
-            self._bound = states.x_m
-            self._columns = [getattr(states, name) for name in _TRACE_STATES]
-        values = [column[row] for column in self._columns]
-        if command is None:
-            values += (0.0, 0.0)
-        else:
-            values += (command.accel_mps2, command.steer_rad)
-            self._doors[1, k] = command.open_doors
-        self._f64[k] = values
-        self._lane[k] = states.lane[row]
-        self._doors[0, k] = states.doors[row]
-        self.rows = k + 1
-
-    def clear(self) -> None:
-        self.rows = 0
-        self._doors[:] = 0
-
-    def wire(self, step_ns: int) -> bytes:
-        n = self.rows
-        last = len(_TRACE_STATES)
-        columns = np.ascontiguousarray(self._f64[:n].T)
-        return _TRACE.pack_values(
-            (
-                self.name,
-                self.id,
-                self.start_ns,
-                step_ns,
-                *columns[:last],
-                self._lane[:n],
-                self._doors[0, :n],
-                columns[last],
-                columns[last + 1],
-                self._doors[1, :n],
-            )
-        )

@@ -60,9 +60,14 @@ class Run:
         self.digests: list[TickDigest] = []
 
     def write(
-        self, path: Path, ticks: int = 250, close: bool = True, chunk_bytes: int = 1 << 20
+        self,
+        path: Path,
+        ticks: int = 250,
+        close: bool = True,
+        chunk_bytes: int = 1 << 20,
+        is_full: bool = True,
     ) -> LogWriter:
-        log = LogWriter(path, HEADER, chunk_bytes)
+        log = LogWriter(path, HEADER, is_full, chunk_bytes)
         air = Air(IdealChannel(IdealParams(latency_ms=20.0)), TICK)
         for tick in range(ticks):
             self._tick(log, air, Now(tick, tick * TICK))

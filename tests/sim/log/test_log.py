@@ -12,6 +12,7 @@ from mcap.writer import Writer
 
 from protocols.errors import InfrastructureError, LogError
 from protocols.messages import BasicSafetyBatch, SignalCommand, Spat
+from sim.log.diff import compare
 from sim.log.reader import LogReader
 from sim.log.writer import LogWriter
 from sim.radio.fates import Fate
@@ -266,6 +267,18 @@ def test_random_damage_never_raises_anything_but_a_log_error(tmp_path: Path) -> 
         except LogError:
             refused += 1
     assert 0 < refused < 60
+
+
+def test_a_log_of_digests_alone_still_replays(tmp_path: Path) -> None:
+    Run().write(tmp_path / "full.mcap")
+    Run().write(tmp_path / "thin.mcap", is_full=False)
+    full, thin = LogReader.open(tmp_path / "full.mcap"), LogReader.open(tmp_path / "thin.mcap")
+    assert thin.digests().digest.tolist() == full.digests().digest.tolist()
+    assert thin.result() == full.result()
+    assert thin.events() == full.events()
+    assert list(thin.world()) == []
+    assert list(thin.messages()) == []
+    assert compare(full, thin) is None
 
 
 def test_a_state_that_is_not_finite_is_not_recorded(tmp_path: Path) -> None:
