@@ -134,6 +134,11 @@ class Layout:
         self._by_tag = {_read_varint(field.tag, 0)[0]: field for field in self.fields}
         self._get: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f.name for f in self.fields))
         self._prefixes: dict[int, tuple[bytes, ...]] = {}
+        heads = [k for k, field in enumerate(self.fields) if field.is_column]
+        # Columns without a gap at the end, all of raw elements or single bytes: their places follow from n alone.
+        first = heads[0] if heads else len(self.fields)
+        self._run = self.fields[first:] if len(heads) == len(self.fields) - first else ()
+        self._places: dict[int, tuple[tuple[Field, bytes, int, int], ...]] = {}
 
     def pack(self, message: object) -> bytes:
         """Wire bytes of an object with one attribute per field; CodecError names field, value and range."""
@@ -268,6 +273,11 @@ class Layout:
                     length, at = _read_varint(data, at - 1)
                 if field.number in found:
                     return None
+                if self._run and field is self._run[0]:
+                    columns = self._whole_run(data, at, length // field.dtype.itemsize)
+                    if columns is not None:
+                        found.update(columns)
+                        return found
                 found[field.number] = self._read_column(field, data, at, length)
                 at += length
             else:
@@ -278,6 +288,35 @@ class Layout:
             if at > end:
                 raise CodecError(f"{self.name}: field {tag >> 3} runs past the end of the message")
         return found
+
+    def _whole_run(self, data: bytes, at: int, rows: int) -> dict[int, Any] | None:
+        """All columns at once, when the message ends with exactly them, each of `rows` rows; None to read one by one."""
+        places = self._places.get(rows)
+        if places is None:
+            if not 0 < rows <= MAX_ROWS:
+                return None
+            start = 0
+            made = []
+            for field, prefix in zip(self._run, self._prefix(rows)[-len(self._run) :], strict=True):
+                made.append((field, prefix, start, start + len(prefix)))
+                start += len(prefix) + rows * field.dtype.itemsize
+            places = tuple(made)
+            if len(self._places) < 4096:
+                self._places[rows] = places
+        field, prefix, start, skip = places[-1]
+        base = at - places[0][3]
+        if base + skip + rows * field.dtype.itemsize != len(data):
+            return None
+        out: dict[int, Any] = {}
+        for field, prefix, start, skip in places:
+            if data[base + start : base + skip] != prefix:
+                return None
+            if field.kind == Kind.ZIGZAG_COLUMN:
+                out[field.number] = self._read_column(field, data, base + skip, rows)
+            else:
+                column = np.frombuffer(data, field.dtype, rows, base + skip)
+                out[field.number] = column.copy()
+        return out
 
     def _skip(self, tag: int, at: int) -> bool:
         """A tag no field of ours has: False to skip it, True for a column that is not packed; CodecError for a mismatch."""
