@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from protocols.judging import Event, EventKind, RunFacts, TraceBlock
+from protocols.simtime import NS_PER_S
 from scenarios.criteria.context import Checker, Context, RearSection, seconds
 from scenarios.criteria.driving import Comfort, Speeding
 from scenarios.criteria.models import parse
@@ -49,8 +50,9 @@ _CHECKERS: dict[str, Callable[..., Checker]] = {
 class _Trip:
     """Numbers of one vehicle that a reader wants whatever the criteria."""
 
-    first_ns: float | None = None
-    last_ns: float = 0.0
+    depart_ns: float = 0.0  # what happens before is waiting for the planned departure, not travel
+    arrived_ns: float = np.inf
+    last_ns: float | None = None
     distance_m: float = 0.0
     standing_s: float = 0.0
     dwell_s: float = 0.0
@@ -65,13 +67,15 @@ class _Trip:
 
     def add(self, block: TraceBlock) -> None:
         """Distance, stops, time standing."""
-        if self.first_ns is None:
-            self.first_ns = float(block.t_ns[0])
-        dt_s = np.diff(block.t_ns, prepend=self.last_ns or block.t_ns[0]) / 1e9
-        self.last_ns = float(block.t_ns[-1])
-        self.distance_m += float(np.sum(np.abs(block.speed_mps) * dt_s))
-        stands = np.abs(block.speed_mps) < _STAND_MPS
-        doors = block.doors != 0
+        first, end = np.searchsorted(block.t_ns, (self.depart_ns, self.arrived_ns))
+        rows = slice(int(first), int(end))
+        t_ns, speed, doors = block.t_ns[rows], np.abs(block.speed_mps[rows]), block.doors[rows] != 0
+        if not t_ns.size:
+            return
+        dt_s = np.diff(t_ns, prepend=t_ns[0] if self.last_ns is None else self.last_ns) / 1e9
+        self.last_ns = float(t_ns[-1])
+        self.distance_m += float(np.sum(speed * dt_s))
+        stands = speed < _STAND_MPS
         self.standing_s += float(np.sum(dt_s[stands & ~doors]))
         changes = np.flatnonzero(np.diff(stands.astype(np.int8)))
         for begin, end in pairwise([0, *(changes + 1).tolist(), stands.size]):
@@ -98,7 +102,8 @@ class Judge:
         context = Context(spec, vehicles, rear or {}, lane_key)
         self._context = context
         self._checkers = [_CHECKERS[model.kind](model, context) for model in parse(spec.criteria)]
-        self._trips = {name: _Trip() for name in vehicles}
+        departs_s = {vehicle.name: vehicle.depart_s for vehicle in spec.vehicles}
+        self._trips = {name: _Trip(departs_s.get(name, 0.0) * NS_PER_S) for name in vehicles}
 
     def on_trace(self, block: TraceBlock) -> None:
         """Rows of one automated vehicle."""
@@ -119,6 +124,8 @@ class Judge:
             if event.kind == EventKind.DOORS_CLOSED:
                 trip.stations += 1
                 trip.dwell_s += event.value
+            elif event.kind == EventKind.ARRIVED:
+                trip.arrived_ns = float(event.t_ns)
             elif event.kind == EventKind.HARD_BRAKING:
                 trip.hard_brakings += 1
 
@@ -139,9 +146,8 @@ class Judge:
 
     def _numbers(self, name: str, facts: RunFacts) -> dict[str, float]:
         trip = self._trips[name]
-        started_s = seconds(trip.first_ns or 0.0)
-        ended_s = facts.arrived_s.get(name, seconds(trip.last_ns))
-        travel_s = max(0.0, ended_s - started_s)
+        ended_s = facts.arrived_s.get(name, seconds(trip.last_ns or 0.0))
+        travel_s = max(0.0, ended_s - seconds(trip.depart_ns))
         numbers = {
             "travel_time_s": travel_s,
             "distance_m": trip.distance_m,

@@ -47,6 +47,14 @@ OUTCOMES = {"pass": "#2e8b4f", "fail": "#c5352e"}
 
 def latin(text: str, instead: str = "") -> str:
     """`text` as far as the font that comes with matplotlib can write it; `instead` when little is left."""
+    if text.isascii():
+        return text
     kept = "".join(c for c in text if ord(c) < 0x250 or c in "–—→·")
     kept = " ".join(kept.split()).strip("/()- ")
     return kept if len(kept) * 2 >= len(text) else instead
+
+
+def rsu_label(name: str) -> str:
+    """Name of a roadside unit that cannot be taken for its junction's."""
+    short = latin(name).removeprefix("rsu").lstrip("/-_ ")
+    return f"RSU {short}".rstrip()

@@ -16,6 +16,7 @@ from sim.report.data import RunPicture, VehiclePicture
 
 STRIP_HALF_M = 24.0  # how far to either side of the route the strip shows
 _STEP_M = 2.0
+_WINDOW_M = 200.0
 _VEHICULAR = int(UserClass.PASSENGER | UserClass.BUS | UserClass.TRUCK | UserClass.SHUTTLE)
 
 
@@ -158,7 +159,7 @@ def draw_map(axes: Any, picture: RunPicture, frame: Frame, norm: Normalize) -> N
         ((px, py),) = frame(np.array([[x_m, y_m]]))
         axes.plot([px], [py], marker="^", ms=8, color=palette.RSU, mec="white", mew=0.8, zorder=6)
         axes.annotate(
-            palette.latin(name, "RSU"), (px, py), (0, -13), textcoords="offset points", fontsize=8, color=palette.RSU,
+            palette.rsu_label(name), (px, py), (0, -13), textcoords="offset points", fontsize=8, color=palette.RSU,
             ha="center", zorder=6,
         )  # fmt: skip
     low, high = frame.box(net)
@@ -231,18 +232,21 @@ def _scale_bar(axes: Any, low: F64, high: F64) -> None:
 # --- straightened ------------------------------------------------------------------------------------------------------
 
 
-def straighten(vehicle: VehiclePicture, xy: F64) -> F64:
+def straighten(
+    vehicle: VehiclePicture, xy: F64, from_m: float = -math.inf, to_m: float = math.inf
+) -> F64:
     """World (n, 2) -> (route distance, metres to the left of the path); far points come out as NaN.
 
-    The path is the one driven, resampled every 2 m; each point goes to its nearest path sample.
+    The path is the one driven between route distances `from_m` and `to_m`, resampled every 2 m; each point goes to its nearest sample.
     """
     from scipy.spatial import cKDTree
 
     moved = np.concatenate(([True], np.diff(vehicle.route_s_m) > 1e-3))
     s, x, y = vehicle.route_s_m[moved], vehicle.x_m[moved], vehicle.y_m[moved]
-    if s.size < 2 or s[-1] - s[0] < 2 * _STEP_M:
+    begin, end = (max(s[0], from_m), min(s[-1], to_m)) if s.size else (0.0, 0.0)
+    if end - begin < 2 * _STEP_M:
         return np.full(xy.shape, np.nan)
-    at = np.arange(s[0], s[-1], _STEP_M)
+    at = np.arange(begin, end, _STEP_M)
     px, py = np.interp(at, s, x), np.interp(at, s, y)
     tx, ty = np.gradient(px), np.gradient(py)
     norm = np.maximum(np.hypot(tx, ty), 1e-9)
@@ -259,40 +263,39 @@ def straighten(vehicle: VehiclePicture, xy: F64) -> F64:
 
 
 def draw_strip(axes: Any, net: RoadNetwork, vehicle: VehiclePicture) -> None:
-    """The corridor straightened along the route, its width stretched: lanes, platforms, the path as the axis."""
+    """The corridor straightened along the route, its width stretched: lanes, platforms, the path as the axis.
+
+    Drawn window by window, so that a loop driven twice appears twice.
+    """
     outlines, colours = lane_polygons(net), lane_colours(net)
-    sizes = [outline.shape[0] for outline in outlines]
-    flat = straighten(vehicle, np.concatenate(outlines)) if outlines else np.zeros((0, 2))
-    bent = np.split(flat, np.cumsum(sizes)[:-1]) if sizes else []
-    shapes, fills = [], []
+    quads, fills = [], []
     for lane in paint_order(net):
-        left, right = np.split(bent[lane], 2)  # outline: left edge forward, right edge back
+        left, right = np.split(outlines[lane], 2)  # left edge forward, right edge back
         right = right[::-1]
-        for k in range(left.shape[0] - 1):
-            quad = np.stack((left[k], left[k + 1], right[k + 1], right[k]))
-            # A lane that leaves the corridor folds; such pieces are left out.
-            if np.isfinite(quad).all() and np.ptp(quad[:, 0]) < 15.0 and np.ptp(quad[:, 1]) < 15.0:
-                shapes.append(quad)
-                fills.append(colours[lane])
-    axes.add_collection(
-        PolyCollection(shapes, facecolors=fills, edgecolors=fills, lw=0.4, zorder=1)
-    )
-    stops = [
-        shape
-        for shape in (straighten(vehicle, p) for p in platforms(net))
-        if np.isfinite(shape).all()
-    ]
-    axes.add_collection(
-        PolyCollection(stops, facecolors=palette.PLATFORM, edgecolors="none", zorder=2)
-    )
-    if vehicle.route_s_m.size:
-        axes.plot(
-            [vehicle.route_s_m[0], vehicle.route_s_m[-1]],
-            [0, 0],
-            color=palette.INK,
-            lw=1.0,
-            zorder=3,
+        quads.append(np.stack((left[:-1], left[1:], right[1:], right[:-1]), axis=1))
+        fills += [colours[lane]] * (left.shape[0] - 1)
+    world = np.concatenate(quads) if quads else np.zeros((0, 4, 2))
+    stops = platforms(net)
+    driven = vehicle.route_s_m
+    for from_m in np.arange(driven.min(), driven.max(), _WINDOW_M) if driven.size else ():
+        ends = (float(from_m) - _WINDOW_M / 2, float(from_m) + 1.5 * _WINDOW_M)
+        bent = straighten(vehicle, world.reshape(-1, 2), *ends).reshape(-1, 4, 2)
+        middle = bent[:, :, 0].mean(axis=1)
+        # A lane that leaves the corridor folds; such pieces are left out.
+        size = np.ptp(bent, axis=1)
+        rows = np.flatnonzero(
+            (middle >= from_m) & (middle < from_m + _WINDOW_M) & (size < 15.0).all(axis=1)
         )
+        shades = [fills[row] for row in rows]
+        axes.add_collection(
+            PolyCollection(list(bent[rows]), facecolors=shades, edgecolors=shades, lw=0.4, zorder=1)
+        )
+        for stop in stops:
+            shape = straighten(vehicle, stop, *ends)
+            if np.isfinite(shape).all() and from_m <= shape[:, 0].mean() < from_m + _WINDOW_M:
+                axes.fill(shape[:, 0], shape[:, 1], color=palette.PLATFORM, lw=0, zorder=2)
+    if driven.size:
+        axes.plot([driven[0], driven[-1]], [0, 0], color=palette.INK, lw=1.0, zorder=3)
     axes.set_ylim(-STRIP_HALF_M, STRIP_HALF_M)
     axes.set_yticks([])
     for side in ("top", "right", "left", "bottom"):

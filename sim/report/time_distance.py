@@ -43,8 +43,9 @@ def draw_diagram(axes: Any, vehicle: VehiclePicture, duration_s: float, norm: No
         )  # fmt: skip
     axes.set_xlim(0, length)
     top = duration_s
-    if vehicle.t_s.size and vehicle.t_s[-1] < 0.8 * duration_s:
-        top = float(vehicle.t_s[-1]) + 0.06 * duration_s  # arrived early: the empty rest is cut off
+    moving = np.flatnonzero(np.diff(vehicle.route_s_m) > 0.05)
+    if moving.size and vehicle.t_s[moving[-1] + 1] < 0.85 * duration_s:
+        top = float(vehicle.t_s[moving[-1] + 1]) + 0.06 * duration_s  # the rest is standing still
     axes.set_ylim(0, top)
     if vehicle.arrive_by_s is not None and vehicle.arrive_by_s <= top:
         axes.plot(
