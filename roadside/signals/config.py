@@ -113,12 +113,11 @@ class PriorityPlan(_Model):
     groups: tuple[str, ...] = Field(
         default=(), description="groups that may be asked for; empty: every vehicle group"
     )
-    max_extension_s: Seconds = Field(
-        default=practice("max_extension_s"), le=upper_limit("max_extension_s")
+    max_extension_s: Annotated[Seconds, Field(le=upper_limit("max_extension_s"))] = practice(
+        "max_extension_s"
     )
-    max_early_s: Seconds = Field(
+    max_early_s: Annotated[Seconds, Field(le=upper_limit("max_early_s"))] = Field(
         default=practice("max_early_s"),
-        le=upper_limit("max_early_s"),
         description="how much each running stage may lose, never below its minimum green",
     )
     one_grant_per_cycles: int = Field(default=int(practice("one_grant_per_cycles")), ge=1, le=10)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from protocols.messages import Light, RequestStatus
-from roadside.signals import PhaseMonitor, PriorityRequest, SignalPlan
+from roadside.signals import Forecaster, PhaseMonitor, PriorityRequest, SignalPlan
 from tests.roadside.signals.crossroads_plans import STEP_NS, Drive, group, plan, priority
 from tests.roadside.signals.test_rules_hold import hand_rules
 
@@ -197,6 +198,41 @@ def test_a_bus_that_falls_silent_loses_its_request():
         RequestStatus.GRANTED_EXTENSION, RequestStatus.CLEARED,
     ]  # fmt: skip
     assert answers[1].reason == "no longer heard"
+
+
+@pytest.mark.parametrize("mode", ["fixed", "actuated"])
+def test_announced_ends_come_true_while_buses_get_priority(mode):
+    """Forecasts of the last three seconds before each change; a bus every 100 s with an error of up to 1 s in its arrival."""
+    rng = np.random.default_rng(11)
+    drive = Drive(plan(mode, priority=priority(side_max_red_s=250.0, one_grant_per_cycles=1)))
+    forecaster = Forecaster(drive.controller)
+    said, rows = [], []
+    for step in range(12_000):
+        t_s = step / 10
+        arrival = 100.0 * (1 + step // 1000) - 10.0
+        requests = ()
+        if step % 10 == 0 and arrival - 20 <= t_s <= arrival:
+            guess = max(t_s, arrival + rng.uniform(-1, 1) * (arrival - t_s) / 20)
+            requests = (bus(guess, 1 + step // 1000),)
+        elif t_s == arrival + 1.0:
+            requests = (bus(arrival, 1 + step // 1000, is_cancel=True),)
+        occupied = tuple(n for n in ALL if rng.random() < 0.05)
+        rows.append(drive.step(step * STEP_NS, occupied, (), requests))
+        said.append(forecaster.forecast())
+    table, errors, outside = np.array(rows), [], 0
+    for k in range(drive.size):
+        for at in np.flatnonzero(np.diff(table[:, k])) + 1:
+            for n in range(max(0, at - 30), at):
+                if table[n, k] != table[at - 1, k]:
+                    continue
+                row, truth = said[n][k], at * STEP_NS
+                errors.append(abs((row.likely_end_ns or 0) - truth) / NS)
+                outside += truth < (row.min_end_ns or 0)
+                outside += row.max_end_ns is not None and truth > row.max_end_ns
+    assert drive.controller.desk.num_grants >= 5
+    assert len(errors) > 3000
+    assert np.percentile(errors, 95) <= 0.5
+    assert outside <= 0.01 * len(errors)
 
 
 def test_actuated_control_holds_and_shortens_for_a_bus_too():
