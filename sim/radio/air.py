@@ -30,6 +30,9 @@ _BATCH_COLUMNS = tuple(
 )
 
 
+_DELIVERED = int(Fate.DELIVERED)
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent:
     topic: str
@@ -96,18 +99,19 @@ class Air:
             ),
         )
         fate, deliver_ns = self._channel.fates(rows, stations, now.t_ns)
-        deliver_ns = np.maximum(deliver_ns, now.t_ns + self._tick_ns)
+        np.maximum(deliver_ns, now.t_ns + self._tick_ns, out=deliver_ns)
         receivers = tuple(names)
+        columns = {name: column for column, name in enumerate(receivers)}
         end = 0
         for item in sent:
             start, end = end, end + item.origin.id.size
-            for column, name in enumerate(receivers):
-                if name == item.sender:
-                    fate[start:end, column] = Fate.UNSPECIFIED
-                else:
-                    self._queue(
-                        name, item, now.t_ns, fate[start:end, column], deliver_ns[start:end, column]
-                    )
+            own = columns.get(item.sender)
+            if own is not None:
+                fate[start:end, own] = 0  # UNSPECIFIED: nobody hears himself
+            if end - start == 1:
+                self._queue_one(item, now.t_ns, receivers, fate[start], deliver_ns[start])
+            else:
+                self._queue_rows(item, now.t_ns, receivers, fate[start:end], deliver_ns[start:end])
         return TickFates(
             now.t_ns,
             receivers,
@@ -130,24 +134,51 @@ class Air:
             due.sort(key=_order)
         return tuple(due)
 
-    def _queue(self, name: str, item: _Sent, sent_ns: int, fate: U8, deliver_ns: I64) -> None:
-        heard = np.flatnonzero(fate == Fate.DELIVERED)
-        if not heard.size:
-            return
-        stamps = deliver_ns[heard]
-        line = self._waiting.setdefault(name, [])
-        first, last = int(stamps.min()), int(stamps.max())
-        for stamp in (first,) if first == last else np.unique(stamps).tolist():
-            rows = heard if first == last else heard[stamps == stamp]
-            message = item.message
-            if isinstance(message, BasicSafetyBatch) and rows.size < fate.size:
-                message = take_rows(message, rows)
-            line.append(Received(item.topic, item.sender, item.seq, sent_ns, stamp, message))
+    def _queue_one(
+        self, item: _Sent, sent_ns: int, receivers: tuple[str, ...], fate: U8, deliver_ns: I64
+    ) -> None:
+        """One row, all receivers: fate and deliver_ns (R,)."""
+        stamps = deliver_ns.tolist()
+        for column, code in enumerate(fate.tolist()):
+            if code == _DELIVERED:
+                self._line(receivers[column]).append(
+                    Received(
+                        item.topic, item.sender, item.seq, sent_ns, stamps[column], item.message
+                    )
+                )
+
+    def _queue_rows(
+        self, item: _Sent, sent_ns: int, receivers: tuple[str, ...], fate: U8, deliver_ns: I64
+    ) -> None:
+        """A batch, all receivers: fate and deliver_ns (n, R). One message per receiver and delivery time."""
+        heard = fate == _DELIVERED
+        counts = heard.sum(axis=0).tolist()
+        for column, count in enumerate(counts):
+            if not count:
+                continue
+            line = self._line(receivers[column])
+            rows = heard[:, column].nonzero()[0]
+            stamps = deliver_ns[rows, column]
+            first, last = int(stamps.min()), int(stamps.max())
+            for stamp in (first,) if first == last else np.unique(stamps).tolist():
+                mine = rows if first == last else rows[stamps == stamp]
+                message = item.message
+                if isinstance(message, BasicSafetyBatch) and mine.size < fate.shape[0]:
+                    message = take_rows(message, mine)
+                line.append(Received(item.topic, item.sender, item.seq, sent_ns, stamp, message))
+
+    def _line(self, name: str) -> list[Received]:
+        line = self._waiting.get(name)
+        if line is None:
+            line = self._waiting[name] = []
+        return line
 
 
 def take_rows(batch: BasicSafetyBatch, rows: I64) -> BasicSafetyBatch:
     """The batch with only these rows."""
-    return BasicSafetyBatch(batch.t_ns, *(getattr(batch, name)[rows] for name in _BATCH_COLUMNS))
+    return BasicSafetyBatch(
+        batch.t_ns, *(getattr(batch, name).take(rows) for name in _BATCH_COLUMNS)
+    )
 
 
 def _order(item: Received) -> tuple[int, str, int]:

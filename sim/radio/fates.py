@@ -50,5 +50,5 @@ class TickFates:
 
     def counts(self) -> dict[Fate, int]:
         """Number of (row, receiver) pairs by fate."""
-        number = np.bincount(self.fate.ravel(), minlength=len(Fate))
-        return {fate: int(number[fate]) for fate in Fate if number[fate]}
+        number = np.bincount(self.fate.ravel()).tolist()
+        return {Fate(code): count for code, count in enumerate(number) if count}
