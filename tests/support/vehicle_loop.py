@@ -104,7 +104,7 @@ class Noise:
     speed_mps: float = 0.02
 
 
-QUIET = Noise(1e-4, 0.0, 0.0, 0.0, 0.0)
+QUIET = Noise(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def drive(

@@ -90,7 +90,7 @@ class Driver:
         c, config = self.corridor, self._config
         stop, cap = c.end_s_m, inf
         mode, reason = ("arrive", "destination") if stop - front_s_m < 60.0 else ("cruise", "limit")
-        if speed_mps > 0.3:
+        if speed_mps > 0.02:
             self._waiting_since_ns = -1
         elif self._waiting_since_ns < 0:
             self._waiting_since_ns = t_ns
@@ -103,7 +103,7 @@ class Driver:
             if line.s_m < front_s_m - PASSED_M or line.s_m > horizon:
                 continue
             distance = line.s_m - config.stop_gap_m - front_s_m
-            held, line_cap, why = self._line(index, line, distance, speed_mps, top, t_ns)
+            held, line_cap, why = self._line(index, line, distance, speed_mps, top, t_ns, waited_s)
             cap = min(cap, line_cap)
             if held and line.s_m - config.stop_gap_m < stop:
                 stop = max(line.s_m - config.stop_gap_m, front_s_m - 0.5)
@@ -153,6 +153,7 @@ class Driver:
 
     def _line(
         self, index: int, line: LineEvent, distance_m: float, speed_mps: float, top_mps: float, t_ns: int,
+        waited_s: float,
     ) -> tuple[bool, float, str]:  # fmt: skip
         """(must stop, speed cap, why) at one line."""
         config = self._config
@@ -179,7 +180,7 @@ class Driver:
             return False, near**0.5, "yield"
         if index in self._stood:
             return False, inf, ""
-        if speed_mps < 0.05 and abs(distance_m) < 2.0:
+        if waited_s > config.standstill_s and abs(distance_m) < 2.0:
             self._stood.add(index)
         return True, inf, "stop sign"
 

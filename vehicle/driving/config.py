@@ -29,6 +29,7 @@ class DrivingConfig(BaseModel):
     walker_cap_mps: float = Field(2.5, gt=0)  # right beside a pedestrian
     walker_cap_per_m: float = Field(2.5, ge=0)  # faster by so much per metre of clearance
     walker_clearance_m: float = Field(2.0, gt=0)  # beyond it pedestrians do not slow us
+    standstill_s: float = Field(0.5, ge=0)  # doors open, and a stop sign is obeyed, after standing so long
     # stations
     stop_window_m: float = Field(0.5, gt=0)  # doors open within
     on_call_margin_m: float = Field(25.0, ge=0)

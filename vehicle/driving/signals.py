@@ -107,12 +107,14 @@ def advise(
     phase: PhaseState | None, distance_m: float, speed_mps: float, top_mps: float, t_ns: int,
     is_committed: bool, config: DrivingConfig,
 ) -> Advice:  # fmt: skip
-    """What the light asks of a vehicle whose bumper is `distance_m` before the stop line."""
+    """What the light asks of a vehicle whose bumper is `distance_m` before its place at the stop line (`stop_gap_m` short)."""
     if is_committed:
         return Advice(Verdict.PASS, inf, "", True)
-    can_stop_hard = distance_m >= stopping_m(speed_mps, config.hard_decel_mps2, 0.2)
+    line_m = distance_m + config.stop_gap_m
+    # who creeps or stands can always stop; beyond recall is only who is fast and near
+    can_stop_hard = speed_mps < 1.5 or line_m >= stopping_m(speed_mps, config.hard_decel_mps2, 0.2)
     if phase is None:
-        if not can_stop_hard and distance_m < 3.0:
+        if not can_stop_hard and line_m < 0.5 * speed_mps:
             return Advice(Verdict.PASS, inf, "", True)
         return Advice(Verdict.STOP, inf, "no signal heard")
     light = phase.light
@@ -135,7 +137,7 @@ def advise(
             return Advice(Verdict.STOP, inf, "yellow, hard")
         return Advice(Verdict.PASS, inf, "", True)
     # red, and anything unknown counts as red
-    if not can_stop_hard and speed_mps > 2.0 and distance_m < 0.5 * speed_mps:
+    if not can_stop_hard and line_m < 0.5 * speed_mps:
         return Advice(Verdict.PASS, inf, "", True)  # clearing beats standing in the junction
     return Advice(Verdict.STOP, _ease_off_mps(phase, distance_m, t_ns, top_mps, config), "red")
 

@@ -31,6 +31,7 @@ class StationService:
         self._next = 0
         self._phase = Phase.DRIVING
         self._since_ns = 0
+        self._still_since_ns = 0
         self._is_decided = False  # the on-call stop ahead is served for certain
         self.lateness_s = 0.0  # behind the timetable, positive
         self.served: list[tuple[int, float]] = []  # (station, metres past the stop mark)
@@ -87,7 +88,10 @@ class StationService:
         if self._phase == Phase.DRIVING:
             past = front_s_m - station.s_m
             may_stop = not task.is_on_call or self._is_decided
-            if may_stop and speed_mps < 0.02 and abs(past) < self._config.stop_window_m:
+            if speed_mps >= 0.02:
+                self._still_since_ns = t_ns
+            stood = t_ns - self._still_since_ns >= self._config.standstill_s * 1e9
+            if may_stop and stood and abs(past) < self._config.stop_window_m:
                 self._phase = Phase.OPEN
                 self._since_ns = t_ns
                 self.served.append((task.station, past))

@@ -332,6 +332,8 @@ def sample_longitudinal(
         follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, has_lead, cfg, num, row, prof[n])
         is_soft[n] = 1
         n += 1
+        if v < 0.03 and s_stop - s < 0.25:
+            return n  # standing at the stop point: nothing but standing on
     if is_wide and has_lead:
         for i in range(2):
             follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, is_free, cfg, num, row, prof[n])
