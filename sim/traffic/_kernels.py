@@ -8,6 +8,7 @@ Source of the lane-change rule: MOBIL, Kesting, Treiber, Helbing 2007 (Transp. R
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,8 @@ def change_lanes(
         need = act[route, lane]
         a_max, two_ab = vf[i, AMAX], 2.0 * np.sqrt(vf[i, AMAX] * vf[i, BCOM])
         desired = max(min(lf[lane, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
+        share = (v / desired) * (v / desired)
+        share *= share
         best_gain = vf[i, THR]
         best = 0
         best_lane = -1
@@ -209,8 +212,8 @@ def change_lanes(
             q = (vf[i, S0] + max(0.0, v * vf[i, T] + v * (v - vf[j, V]) / two_ab)) / max(
                 vf[j, S] - vf[j, LEN] - s, 0.1
             )
-            a_now = a_max * (1.0 - (v / desired) ** 4 - q * q)
-            if a_now > 0.6 * a_max * (1.0 - (v / desired) ** 4) or a_now > a_max - best_gain:
+            a_now = a_max * (1.0 - share - q * q)
+            if a_now > 0.6 * a_max * (1.0 - share) or a_now > a_max - best_gain:
                 continue
         else:
             a_now = 0.0
@@ -239,7 +242,7 @@ def change_lanes(
                 behind = ahead
                 ahead = vi[ahead, AHEAD]
             is_fine = True
-            a_new = a_max * (1.0 - (v / desired) ** 4)
+            a_new = a_max * (1.0 - share)
             if ahead >= 0:
                 gap = vf[ahead, S] - vf[ahead, LEN] - s_to
                 is_fine = gap > 1.0 and v <= safe_speed(gap - MARGIN, vf[ahead, V], 4.0, dt)
@@ -441,9 +444,9 @@ def advance(
         s_front = vf[i, S] - vf[i, FOH]
         locate(vi, lf, pt_start, pt, i, s_front, vf[i, D], front)
         locate(vi, lf, pt_start, pt, i, s_front - vf[i, WB], d_rear, rear)
-        heading = np.arctan2(front[1] - rear[1], front[0] - rear[0])
+        heading = math.atan2(front[1] - rear[1], front[0] - rear[0])
         turned = heading - yaw[i]
-        turned -= 2.0 * np.pi * np.floor(turned / (2.0 * np.pi) + 0.5)
+        turned -= 2.0 * np.pi * math.floor(turned / (2.0 * np.pi) + 0.5)
         x[i], y[i], z[i], yaw[i] = rear[0], rear[1], rear[2], heading
         speed[i], accel[i], yaw_rate[i] = v_new, a, turned / dt
         lane_out[i], s_out[i], d_out[i] = vi[i, LANE], vf[i, S], vf[i, D]
@@ -452,7 +455,7 @@ def advance(
             # the trailer turns it.
             bend = hitch[i]
             omega = turned / dt
-            back = (moved / dt * np.sin(bend) + omega * hitch_x[i] * np.cos(bend)) / rear_wb[i]
+            back = (moved / dt * math.sin(bend) + omega * hitch_x[i] * math.cos(bend)) / rear_wb[i]
             hitch[i] = bend + turned - back * dt
         bits = 0
         if a < -0.6 or v_new < 0.1:

@@ -54,6 +54,8 @@ class Loops:
 
     def observe(self) -> None:
         """Looks at the world once."""
+        if self.lane.size == 0:
+            return
         st = self.states
         driving = st.valid & (st.lane >= 0) & (self.statics.control != int(Control.WALKER))
         loop = np.where(driving, self._loop_of[np.maximum(st.lane, 0)], -1).astype(np.int32)
