@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,11 @@ from scenarios.load import check_scene, find_map
 from scenarios.spec import SceneSpec
 from scenarios.verdict import Verdict
 from sim.config import Resolved, ResolvedVehicle, resolve, resolved_json
+from sim.log.diff import compare
 from sim.log.header import RunHeader
+from sim.log.reader import LogReader
+from sim.log.replay import ReplayCheck, load
+from sim.log.silent import SilentLog
 from sim.log.writer import LogWriter
 from sim.loop import Antenna, Loop, Port
 from sim.passengers import PassengerParams, make_cabin
@@ -90,6 +96,7 @@ class RunOptions:
     record: bool = True  # False: digests only, for measuring what recording costs
     picture: bool = True
     cache_dir: Path | None = None
+    check: ReplayCheck | None = None  # a recording that the run must equal
     clock: Clock = time.perf_counter_ns
 
 
@@ -120,7 +127,7 @@ def run_scene(
         versions=versions(),
         epoch_ns=_epoch_ns(spec.epoch_utc),
     )
-    log = LogWriter(log_path, header)
+    log = LogWriter(log_path, header) if options.record else SilentLog()
     try:
         loop = built.loop(log)
         ready_ns, ready_cpu = options.clock(), time.process_time()
@@ -145,77 +152,52 @@ def run_scene(
 
 
 def replay_log(
-    log: Path, out: Path, *, progress: Callable[[float], None] | None = None
+    log: Path,
+    out: Path,
+    *,
+    recover: bool = False,
+    progress: Callable[[float], None] | None = None,
 ) -> ReplayOutcome:
-    """Run the scene in `log`'s header again into `out` and compare the digests tick by tick."""
-    from sim.log.reader import LogReader
+    """Run the scene in `log`'s header again into `out` and compare every tick's digest.
 
-    with LogReader.open(log) as reader:
-        header = reader.header()
-        before = reader.digests()
+    `recover`: a log that broke off is compared as far as it goes. LogError when log or road file cannot be used.
+    """
+    recorded = load(log, recover)
+    header = recorded.header
     try:
         table = json.loads(header.config_json)
-        spec = check_scene(table["scene"], f"{log} (header)")
-        map_path = Path(table["map_path"])
+        scene, map_path = table["scene"], Path(table["map_path"])
     except (ValueError, KeyError, TypeError) as error:
         raise LogError(
             f"{log}: the header's configuration cannot be read ({error}); the log is damaged."
         ) from error
+    spec = check_scene(scene, f"{log} (header)")
     if not map_path.is_file():
-        map_path = find_map(spec, log.parent)
+        map_path = find_map(spec, log.resolve().parent)
     spec = spec.model_copy(update={"map": spec.map.model_copy(update={"file": str(map_path)})})
-    net_digest = read(map_path).digest
-    if net_digest != header.map_digest:
+    digest = hashlib.sha256(map_path.read_bytes()).hexdigest()
+    if digest != header.map_digest:
         raise LogError(
             f"{log}: was run on a road file with SHA-256 {header.map_digest[:16]}, but {map_path} has "
-            f"{net_digest[:16]}. Put the road file of that run there, or beside the log."
+            f"{digest[:16]}. Put the road file of that run there, or beside the log."
         )
-    outcome = run_scene(
-        spec, map_path.parent, out, progress=progress, options=RunOptions(picture=False)
-    )
-    with LogReader.open(outcome.log_path) as again:
-        after = again.digests()
-    return _compared(before, after, outcome, header.tick_ns, header.commit)
-
-
-def _compared(
-    before: tuple[
-        np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-        np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
-    ],
-    after: tuple[
-        np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-        np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
-    ],
-    outcome: RunOutcome,
-    tick_ns: int,
-    was_commit: str,
-) -> ReplayOutcome:
-    a, b = before[1], after[1]
-    digest_a = f"{int(a[-1]):016x}" if a.size else ""
-    common = min(a.size, b.size)
-    differ = np.flatnonzero(a[:common] != b[:common])
-    if differ.size:
-        tick = int(before[0][differ[0]])
-        message = (
-            f"the replay left the log at tick {tick} (t={tick * tick_ns / NS_PER_S:.2f} s); "
-            f"the log was written by commit {was_commit or 'unknown'}"
-        )
-        return ReplayOutcome(False, message, digest_a, outcome.digest, outcome)
-    if a.size < b.size:
-        message = f"the same for all {a.size} ticks that the log holds; it breaks off there, the replay goes on to {b.size}"
-        return ReplayOutcome(True, message, digest_a, outcome.digest, outcome)
-    if a.size > b.size:
-        message = f"the replay ended after {b.size} ticks, the log holds {a.size}"
-        return ReplayOutcome(False, message, digest_a, outcome.digest, outcome)
-    return ReplayOutcome(
-        True, f"the same in every one of {a.size} ticks", digest_a, outcome.digest, outcome
-    )
+    check = ReplayCheck(recorded)
+    options = RunOptions(picture=False, check=check)
+    outcome = run_scene(spec, map_path.parent, out, progress=progress, options=options)
+    departure = check.finish()
+    ticks_held = int(recorded.digests.tick.size)
+    last = f"{int(recorded.digests.digest[-1]):016x}" if ticks_held else ""
+    if departure is None:
+        short = f"; {recorded.lost}" if recorded.lost else ""
+        message = f"the same in every one of {ticks_held} ticks{short}"
+        return ReplayOutcome(True, message, last, outcome.digest, outcome)
+    first = compare(LogReader.open(log, recover), LogReader.open(outcome.log_path))
+    by = f"; the log was written by commit {header.commit or 'unknown'}, this is {commit() or 'unknown'}"
+    message = f"left the recording at {departure}" + (f": {first}" if first else "") + by
+    return ReplayOutcome(False, message, last, outcome.digest, outcome)
 
 
 def _epoch_ns(text: str) -> int:
-    from datetime import datetime
-
     stamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return int(stamp.timestamp()) * NS_PER_S
 
@@ -238,7 +220,7 @@ class _Builder:
         self.antennas: dict[str, Antenna] = {}
         self.units: list[Participant] = []
 
-    def loop(self, log: LogWriter) -> Loop:
+    def loop(self, log: LogWriter | SilentLog) -> Loop:
         """Everything wired."""
         resolved, spec, net = self.resolved, self.resolved.spec, self.resolved.net
         vehicles = tuple(
@@ -277,6 +259,7 @@ class _Builder:
                 spec.record.truth_period_ms, spec.tick_ms, "record.truth_period_ms"
             ),
             facts=self.facts,
+            check=self.options.check,
         )
 
     # vehicles -----------------------------------------------------------------------------------------------------
@@ -301,11 +284,7 @@ class _Builder:
                 p.alighting_s, p.channels, p.capacity,
             )  # fmt: skip
             cabin = make_cabin(spec.name, passengers, stations, self.resolved.spec.seed)
-        lanes = np.zeros(net.num_lanes, dtype=np.bool_)
-        lanes[line.lanes] = True
-        return UnitVehicle(
-            spec.name, f"obu/{spec.name}", row, actor, params, line, referee, cabin, lanes
-        )
+        return UnitVehicle(spec.name, f"obu/{spec.name}", row, actor, params, line, referee, cabin)
 
     def _onboard(self, world: HeadlessWorld, vehicle: UnitVehicle, item: ResolvedVehicle) -> None:
         spec, net = item.spec, self.resolved.net

@@ -30,6 +30,8 @@ from protocols.sensing import Readings
 from protocols.simtime import NS_PER_MS, NS_PER_S, Now
 from scenarios.criteria import Judge
 from sim.log.digest import DigestChain
+from sim.log.replay import ReplayCheck
+from sim.log.silent import SilentLog
 from sim.log.writer import LogWriter
 from sim.picture import PictureCollector
 from sim.radio.air import Air
@@ -67,18 +69,21 @@ class Loop:
     air: Air
     ports: Mapping[str, Port]
     antennas: Mapping[str, Antenna]  # who hears; senders without one are batches of vehicles
-    log: LogWriter
+    log: LogWriter | SilentLog
     judge: Judge
     picture: PictureCollector | None
     watch: SignalWatch
     truth_period_ticks: int
     facts: RunFacts
+    check: ReplayCheck | None = None  # a recording that this run must equal
     chain: DigestChain = field(default_factory=DigestChain)
     _seq: dict[str, int] = field(default_factory=dict)
     _last_sent: dict[str, int] = field(default_factory=dict)
     _requests: set[tuple[int, int]] = field(default_factory=set)
     _granted: set[tuple[int, int, int]] = field(default_factory=set)
     _last_digest: int = 0
+    _names: tuple[str, ...] = ()
+    _receivers: Stations | None = None
 
     def run(self, num_ticks: int, progress: Callable[[float], None] | None) -> int:
         """Runs `num_ticks` ticks; the digest of the last one. Errors pass through after the log is flushed."""
@@ -113,6 +118,8 @@ class Loop:
         digest = self.chain.close_tick(tick)
         self.log.digest(digest)
         self._last_digest = digest.digest
+        if self.check is not None:
+            self.check.feed(digest)
         world.step(t_ns, commands, signals)
 
     # 1 what is there ------------------------------------------------------------------------------------------
@@ -170,15 +177,8 @@ class Loop:
                 self.log.notes(name, now.t_ns, outbox.notes)
         if not is_any:
             return
-        names = list(self.antennas)
-        places = [self._place(self.antennas[name]) for name in names]
-        stations = Stations(
-            np.array([self.antennas[name].station_id for name in names], np.uint32),
-            np.array([x for x, _ in places]),
-            np.array([y for _, y in places]),
-            np.array([self.antennas[name].height_m for name in names]),
-        )
-        fates = self.air.propagate(now, names, stations)
+        stations = self._stations()
+        fates = self.air.propagate(now, self._names, stations)
         if fates is not None:
             self.log.fates(fates)
             self._count(fates)
@@ -231,6 +231,23 @@ class Loop:
                         text=message.reason,
                     )
                 )
+
+    def _stations(self) -> Stations:
+        """Everybody who can hear, where they are now."""
+        antennas = self.antennas
+        if self._receivers is None:
+            self._names = tuple(antennas)
+            self._receivers = Stations(
+                np.array([a.station_id for a in antennas.values()], np.uint32),
+                np.array([a.x_m for a in antennas.values()]),
+                np.array([a.y_m for a in antennas.values()]),
+                np.array([a.height_m for a in antennas.values()]),
+            )
+        states, out = self.world.states, self._receivers
+        for k, antenna in enumerate(antennas.values()):
+            if antenna.row >= 0:
+                out.x_m[k], out.y_m[k] = states.x_m[antenna.row], states.y_m[antenna.row]
+        return out
 
     def _place(self, antenna: Antenna) -> tuple[float, float]:
         if antenna.row < 0:

@@ -7,6 +7,7 @@ background vehicles) are collected here; what concerns one automated vehicle is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from protocols.messages import Light, SignalCommand, VehicleCommand
 from protocols.roads.matching import RoadIndex, match
 from protocols.roads.network import F64, I32, U8, Bool, RoadNetwork
 from protocols.simtime import NS_PER_S
+from sim import _route_kernels
 from sim.collision import Collisions
 from sim.passengers import Cabin
 from sim.referee import Referee
@@ -29,6 +31,7 @@ from vehicle.dynamics import BodyParams, VehicleParams, step_bodies
 
 COLLISION_TICK_NS = 50_000_000  # a car at 60 km/h moves 0.8 m between two looks
 DECIDE_NS = 100_000_000
+LANES_AHEAD = 3  # of the route, looked at for the front bumper
 ON_LANE_M = 4.0  # farther from every lane it may be matched to, a body is off the road
 
 
@@ -44,7 +47,7 @@ class UnitVehicle:
     line: RouteLine
     referee: Referee
     cabin: Cabin | None
-    route_lanes: Bool  # (L,) lanes of its way, preferred where lanes overlap
+    at: int = 0  # position on `line.lanes`
     command: VehicleCommand | None = None
 
 
@@ -73,6 +76,7 @@ class HeadlessWorld:
     _body: BodyParams = field(init=False)
     _body_rows: I32 = field(init=False)
     _accel: F64 = field(init=False)
+    _found: F64 = field(default_factory=lambda: np.zeros(3))
     _steer: F64 = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,23 +90,30 @@ class HeadlessWorld:
         self.locate()
 
     def locate(self) -> None:
-        """Find lane, travel distance and offset of every automated vehicle's front bumper."""
-        states = self.states
+        """Lane, travel distance and offset of every automated vehicle's front bumper.
+
+        Where lanes overlap the vehicle's own route counts; off it, the nearest lane of all, and -1 beyond `ON_LANE_M`.
+        """
+        states, points, start = self.states, self.net.points, self.net.lanes.point_start
+        out = self._found
         for vehicle in self.vehicles:
             row, ahead = vehicle.row, vehicle.params.front_x_m
-            yaw = states.yaw_rad[row]
-            x = np.array([states.x_m[row] + ahead * np.cos(yaw)])
-            y = np.array([states.y_m[row] + ahead * np.sin(yaw)])
-            heading = np.array([yaw])
-            z = np.array([states.z_m[row]])
-            found = match(
-                self.index, x, y, heading, z,
-                allowed=vehicle.route_lanes, max_distance_m=ON_LANE_M,
+            yaw = float(states.yaw_rad[row])
+            x = float(states.x_m[row]) + ahead * math.cos(yaw)
+            y = float(states.y_m[row]) + ahead * math.sin(yaw)
+            lanes = vehicle.line.lanes
+            at = _route_kernels.follow(
+                lanes, vehicle.at, LANES_AHEAD, start, points.s_m, points.x_m, points.y_m,
+                points.z_m, x, y, out,
             )  # fmt: skip
-            if not found.valid[0] or abs(float(found.d_m[0])) > 0.5 * ON_LANE_M:
-                anywhere = match(self.index, x, y, heading, z, max_distance_m=ON_LANE_M)
-                if anywhere.valid[0]:
-                    found = anywhere
+            if at >= 0 and abs(out[1]) <= 0.5 * ON_LANE_M:
+                vehicle.at = at
+                states.lane[row] = lanes[at]
+                states.s_m[row], states.d_m[row], states.z_m[row] = out
+                continue
+            found = match(
+                self.index, [x], [y], [yaw], [float(states.z_m[row])], max_distance_m=ON_LANE_M
+            )
             states.lane[row] = found.lane[0] if found.valid[0] else -1
             if found.valid[0]:
                 states.s_m[row] = found.s_m[0]
