@@ -232,7 +232,7 @@ def _steps(geo, lane, g, a, b, max_step, chord):
     h = b - a
     n = h * math.sqrt((bend * stretch + t2max + z2max) / (8.0 * chord))
     n = max(n, h * stretch * 1.02 / max_step)
-    return max(1, min(int(n) + 1, 100000))
+    return max(1, min(int(n) + 1, 1000000))
 
 
 @njit(cache=True, error_model="numpy")
