@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,9 @@ from protocols.simtime import Now
 from sim.radio.channel import Channel, SentRows, Stations
 from sim.radio.fates import I64, Fate, TickFates
 
-_BATCH_COLUMNS = tuple(
-    field.name for field in dataclasses.fields(BasicSafetyBatch) if field.name != "t_ns"
+_columns = attrgetter(
+    *(field.name for field in dataclasses.fields(BasicSafetyBatch) if field.name != "t_ns")
 )
-
-
 _DELIVERED = int(Fate.DELIVERED)
 
 
@@ -176,9 +175,7 @@ class Air:
 
 def take_rows(batch: BasicSafetyBatch, rows: I64) -> BasicSafetyBatch:
     """The batch with only these rows."""
-    return BasicSafetyBatch(
-        batch.t_ns, *(getattr(batch, name).take(rows) for name in _BATCH_COLUMNS)
-    )
+    return BasicSafetyBatch(batch.t_ns, *[column.take(rows) for column in _columns(batch)])
 
 
 def _order(item: Received) -> tuple[int, str, int]:

@@ -139,7 +139,8 @@ def detect(
             slot -= 1
         order[slot] = b
 
-    horizon[:] = -1e9
+    for k in range(rays):
+        horizon[k] = -1e9
     time_key = _mix(key, np.uint64(t_ns))
     found = 0
     for place in range(count):
