@@ -7,6 +7,7 @@ from the dataclasses in `network.py`, never from the file. A file that is damage
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -106,7 +107,7 @@ def _flatten(value: Any, prefix: str) -> list[tuple[str, Any]]:
 
 def _build(cls: type, values: dict[str, Any], prefix: str) -> Any:
     """A dataclass from dotted names. Raises KeyError when a field is missing."""
-    hints = get_type_hints(cls, vars(network))
+    hints = _hints(cls)
     arguments: dict[str, Any] = {}
     for entry in fields(cls):
         kind, name = hints[entry.name], prefix + entry.name
@@ -117,6 +118,11 @@ def _build(cls: type, values: dict[str, Any], prefix: str) -> Any:
             item = values[name]
             arguments[entry.name] = tuple(item) if isinstance(item, list) else item
     return cls(**arguments)
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls, vars(network))
 
 
 def _array(data: bytearray, dtype: str, shape: list[int], offset: int) -> np.ndarray[Any, Any]:
