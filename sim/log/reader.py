@@ -57,8 +57,7 @@ class LogReader:
                 for _ in _chunk_messages(found, chunk):
                     pass
         for raw in _chunk_messages(found, found.chunks[0]):
-            channel = found.channels.get(raw.channel)
-            if channel is not None and channel.topic == "log/header":
+            if found.channels[raw.channel].topic == "log/header":
                 try:
                     return cls(found, header_module.from_bytes(raw.data, str(path)))
                 except DecodeError as error:
@@ -230,26 +229,18 @@ class LogReader:
         """(topic, sender, message) in file order."""
         found, epoch = self._scan, self._header.epoch_ns
         low, high = epoch + t0_ns, epoch + t1_ns
-        known: dict[int, tuple[str, str] | None] = {}
+        names = frozenset(wanted)
         for chunk in found.chunks:
             if chunk.end_ns < low or chunk.start_ns >= high:
                 continue
             if chunk.channels and not any(
-                c in found.channels and found.channels[c].topic in wanted for c in chunk.channels
+                c in found.channels and found.channels[c].topic in names for c in chunk.channels
             ):
                 continue
-            for raw in _chunk_messages(found, chunk):
-                if raw.channel not in known:
-                    channel = found.channels.get(raw.channel)
-                    if channel is None:
-                        raise LogError(f"{self.path}: a message of unknown channel {raw.channel}")
-                    sender = channel.metadata.get("sender", "")
-                    known[raw.channel] = (
-                        (channel.topic, sender) if channel.topic in wanted else None
-                    )
-                match = known[raw.channel]
-                if match is not None and low <= raw.log_ns < high:
-                    yield match[0], match[1], raw
+            for raw in _chunk_messages(found, chunk, names):
+                if low <= raw.log_ns < high:
+                    channel = found.channels[raw.channel]
+                    yield channel.topic, channel.metadata.get("sender", ""), raw
 
     def _unpack(self, layout: Layout, raw: Raw) -> dict[str, Any]:
         try:
@@ -264,7 +255,9 @@ class LogReader:
             raise LogError(f"{self.path}: a {kind.__name__} cannot be read ({error})") from error
 
 
-def _chunk_messages(found: Scan, chunk: Chunk) -> Iterator[Raw]:
+def _chunk_messages(
+    found: Scan, chunk: Chunk, wanted: frozenset[str] | None = None
+) -> Iterator[Raw]:
     with found.path.open("rb") as file:
         raw = read_chunk(file, chunk, found.path)
-    yield from records(raw, found)
+    yield from records(raw, found, wanted)

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import zstandard
 from mcap.data_stream import ReadDataStream
@@ -43,8 +43,7 @@ class Chunk:
     channels: set[int] = field(default_factory=set)  # of its messages, where the index says
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(NamedTuple):
     """One message as stored; times are absolute."""
 
     channel: int
@@ -172,18 +171,30 @@ def read_chunk(file: BinaryIO, chunk: Chunk, path: Path) -> bytes:
     return raw
 
 
-def records(raw: bytes, out: Scan) -> Iterator[Raw]:
-    """Messages of one chunk; schemas and channels met on the way are added to `out`. Stops at the last whole record."""
+def records(raw: bytes, out: Scan, wanted: frozenset[str] | None = None) -> Iterator[Raw]:
+    """Messages of one chunk, of the wanted topics or all; schemas and channels met on the way are added to `out`.
+
+    Stops at the last whole record. A message of a channel that was never described is a LogError.
+    """
     at = 0
     size = len(raw)
+    unpack, head = _RECORD.unpack_from, _MESSAGE_HEAD.unpack_from
+    takes: dict[int, bool] = {}
     while at + 9 <= size:
-        opcode, length = _RECORD.unpack_from(raw, at)
+        opcode, length = unpack(raw, at)
         at += 9
         if at + length > size:
             return
         if opcode == _MESSAGE and length >= 22:
-            channel, sequence, log_ns, _ = _MESSAGE_HEAD.unpack_from(raw, at)
-            yield Raw(channel, sequence, log_ns, raw[at + 22 : at + length])
+            channel, sequence, log_ns, _ = head(raw, at)
+            take = takes.get(channel)
+            if take is None:
+                known = out.channels.get(channel)
+                if known is None:
+                    raise LogError(f"{out.path}: a message of unknown channel {channel}")
+                take = takes[channel] = wanted is None or known.topic in wanted
+            if take:
+                yield Raw(channel, sequence, log_ns, raw[at + 22 : at + length])
         elif opcode == _CHANNEL:
             found = _channel(raw[at : at + length])
             out.channels[found.id] = found
