@@ -50,6 +50,15 @@ def test_a_lone_phase_holds_a_crossing_in_mid_block() -> None:
     assert board.movement(LINE) == (11, 7, "2/0/-2")
 
 
+def test_a_line_that_map_forgot_has_the_phase_of_its_group() -> None:
+    line = LineEvent(200.0, 3, 0, "1/0/-1", ("1/0/-1",), (("1/0/1", ""),))
+    board = SignalBoard()
+    assert board.movement(line) is None
+    board.hear_map(movement_map(("1/0/1", "1002/0/-1", 7), ("1/0/1", "1003/0/-1", 7)))
+    # two ways on from the twin, one phase; hear_map lists it once per lane row
+    assert board.movement(line) == (11, 7, "1/0/-1")
+
+
 def test_stale_spat_is_no_spat() -> None:
     board = SignalBoard()
     board.hear_map(movement_map(("1/0/-2", "100/0/-1", 7)))

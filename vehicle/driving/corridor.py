@@ -53,6 +53,8 @@ class LineEvent:
     sign: int  # 0 signal, 1 stop, 2 yield
     from_lane: str  # key of the lane it lies on, as MAP names approach lanes
     to_lanes: tuple[str, ...]  # keys of the lanes driven next; MAP names one of them in its movement
+    # (lane, connecting lane or "" for any) of the other lines that the same group holds: what MAP says of them holds here
+    twins: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +214,21 @@ def _lines(net: RoadNetwork, runs: list[_Run]) -> tuple[LineEvent, ...]:
                     sign=0 if table.group[row] >= 0 else int(table.kind[row]),
                     from_lane=net.lane_key(run.lane),
                     to_lanes=tuple(net.lane_key(lane) for lane in onward),
+                    twins=_twins(net, row),
                 )
             )
     return tuple(sorted(events, key=lambda e: (e.s_m, e.group)))
+
+
+def _twins(net: RoadNetwork, row: int) -> tuple[tuple[str, str], ...]:
+    table = net.stop_lines
+    if table.group[row] < 0:
+        return ()
+    return tuple(
+        (net.lane_key(int(table.lane[k])), net.lane_key(int(table.to_lane[k])) if table.to_lane[k] >= 0 else "")
+        for k in np.flatnonzero(table.group == table.group[row]).tolist()
+        if k != row
+    )
 
 
 def _junctions(

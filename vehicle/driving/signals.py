@@ -76,6 +76,12 @@ class SignalBoard:
         phases = self._lane_phases.get(line.from_lane, [])
         if len(phases) == 1:  # a lone phase holds every way on
             return (*phases[0], line.to_lanes[-1])
+        for lane, to_lane in line.twins:  # heads of one group always show the same
+            same = self._movement.get((lane, to_lane))
+            if same is None and to_lane == "" and len(self._lane_phases.get(lane, [])) == 1:
+                same = self._lane_phases[lane][0]
+            if same is not None:
+                return (*same, line.to_lanes[-1])
         return None
 
     def phase(self, line: LineEvent, t_ns: int, max_age_s: float) -> PhaseState | None:
