@@ -192,7 +192,7 @@ def _flow(net: RoadNetwork, flow: Any, where: str) -> Flow:
     who = UserClass(0)
     for kind in flow.mix:
         who |= KINDS[kind][1]
-    first = KINDS[next(iter(flow.mix))][1]
+    first = KINDS[min(flow.mix)][1]
     origins = [
         lane
         for text in flow.origins
@@ -200,7 +200,7 @@ def _flow(net: RoadNetwork, flow: Any, where: str) -> Flow:
     ]
     destinations = [
         (tuple(resolve_lanes(net, text, False, first, f"{where}.destinations")), weight)
-        for text, weight in flow.destinations.items()
+        for text, weight in sorted(flow.destinations.items())  # never the order of writing
     ]
     stops = tuple(station_row(net, name, f"{where}.stops")[0] for name in flow.stops)
     return Flow(
