@@ -14,11 +14,11 @@ from typing import Protocol
 import numpy as np
 
 from protocols import topics
-from protocols.columns import MAX_TEXT
 from protocols.errors import IcvError, UnitError
 from protocols.messages import Message, Plan, SignalCommand, VehicleCommand
 from protocols.participant import Inbox, Outbox, Participant, Transmission
 from protocols.simtime import Now
+from protocols.wire import MAX_TEXT
 
 MAX_TRANSMISSIONS = 256  # of one unit in one tick; a unit that sends more is broken
 MAX_NOTES = 256

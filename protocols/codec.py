@@ -16,15 +16,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
 
 from protocols import topics
-from protocols.columns import (
-    MAX_NS,
-    MAX_ROWS,
-    Layout,
-    check_finite,
-    check_range,
-    check_text,
-    varint,
-)
+from protocols.columns import Layout
 from protocols.errors import CodecError
 from protocols.messages import (
     BasicSafetyBatch,
@@ -45,6 +37,14 @@ from protocols.messages import (
     VehicleIntention,
 )
 from protocols.v1 import bsm_pb2, command_pb2, map_pb2, plan_pb2, priority_pb2, rsm_pb2, spat_pb2
+from protocols.wire import (
+    MAX_NS,
+    MAX_ROWS,
+    check_finite,
+    check_range,
+    check_text,
+    varint,
+)
 
 MAX_ITEMS = 1024  # phases of a node, lanes of a MAP, movements of a lane
 MAX_BYTES = 4 * 1024 * 1024  # nothing we define comes near; stops a hostile length before parsing

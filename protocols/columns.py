@@ -17,109 +17,26 @@ import math
 import struct
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from protocols.errors import CodecError
-
-MAX_ROWS = 10_000  # per column: far above any scene of ours, and 80 kB at most
-MAX_TEXT = 256  # characters of a name or reason
-MAX_NS = 2**63 - 1
-
-Column = npt.NDArray[Any]
-
-
-class Kind:
-    """How a field travels. Plain numbers: they are compared for every field of every message."""
-
-    NS: Final = 0  # int64, a stamp: >= 0
-    UINT32: Final = 1
-    SINT32: Final = 2
-    DOUBLE: Final = 3
-    BOOL: Final = 4
-    TEXT: Final = 5
-    ENUM: Final = 6
-    COLUMN: Final = 10  # elements are their own little-endian bytes
-    BYTE_COLUMN: Final = 11  # enumeration < 128, one byte per element
-    ZIGZAG_COLUMN: Final = 12  # int8 in -64..63, one zigzag byte per element
-
-
-_SCALARS: dict[int, int] = {
-    FieldDescriptor.TYPE_INT64: Kind.NS,
-    FieldDescriptor.TYPE_UINT32: Kind.UINT32,
-    FieldDescriptor.TYPE_SINT32: Kind.SINT32,
-    FieldDescriptor.TYPE_DOUBLE: Kind.DOUBLE,
-    FieldDescriptor.TYPE_BOOL: Kind.BOOL,
-    FieldDescriptor.TYPE_STRING: Kind.TEXT,
-    FieldDescriptor.TYPE_ENUM: Kind.ENUM,
-}
-_ELEMENTS: dict[int, np.dtype[Any]] = {
-    FieldDescriptor.TYPE_DOUBLE: np.dtype("<f8"),
-    FieldDescriptor.TYPE_FLOAT: np.dtype("<f4"),
-    FieldDescriptor.TYPE_FIXED32: np.dtype("<u4"),
-    FieldDescriptor.TYPE_SFIXED32: np.dtype("<i4"),
-    FieldDescriptor.TYPE_FIXED64: np.dtype("<u8"),
-}
-
-
-def varint(value: int) -> bytes:
-    """Base-128 form of a non-negative integer."""
-    if value < 0x80:
-        return bytes((value,))
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def packed(number: int, column: Column) -> bytes:
-    """Tag, length and raw elements of one packed field; b"" when empty. The dtype must be the wire's own."""
-    return (
-        varint(number << 3 | 2) + varint(column.nbytes) + column.tobytes() if column.size else b""
-    )
-
-
-def text(number: int, value: str) -> bytes:
-    """One element of a (repeated) string field."""
-    raw = value.encode()
-    return varint(number << 3 | 2) + varint(len(raw)) + raw
-
-
-class Field:
-    """One field of a layout."""
-
-    __slots__ = ("dtype", "is_column", "is_float", "kind", "known", "name", "number", "tag")
-
-    def __init__(self, field: FieldDescriptor) -> None:
-        self.number = field.number
-        self.name = field.name
-        self.known: frozenset[int] = frozenset()
-        self.dtype: np.dtype[Any] = np.dtype("u1")
-        if field.is_repeated:
-            self.tag = varint(field.number << 3 | 2)
-            if field.type in _ELEMENTS:
-                self.kind, self.dtype = Kind.COLUMN, _ELEMENTS[field.type]
-            elif field.type == FieldDescriptor.TYPE_ENUM:
-                self.kind = Kind.BYTE_COLUMN
-            elif field.type == FieldDescriptor.TYPE_SINT32:
-                self.kind = Kind.ZIGZAG_COLUMN
-                self.dtype = np.dtype("i1")
-            else:
-                raise ValueError(f"{field.full_name}: this repeated type has no column form")
-        else:
-            self.kind = _SCALARS[field.type]
-            wire = {Kind.DOUBLE: 1, Kind.TEXT: 2}.get(self.kind, 0)
-            self.tag = varint(field.number << 3 | wire)
-        self.is_column = self.kind >= Kind.COLUMN
-        self.is_float = self.is_column and self.dtype.kind == "f"
-        if field.enum_type is not None:
-            self.known = frozenset(field.enum_type.values_by_number)
+from protocols.wire import (
+    MAX_NS,
+    MAX_ROWS,
+    Column,
+    Field,
+    Kind,
+    check_finite,
+    check_range,
+    check_text,
+    read_varint,
+    text,
+    unknown,
+    varint,
+)
 
 
 class Layout:
@@ -129,9 +46,11 @@ class Layout:
         descriptor: Any = message_class.DESCRIPTOR
         self.name: str = descriptor.name
         self._class = message_class
-        self.fields = tuple(Field(field) for field in sorted(descriptor.fields, key=_number))
+        self.fields = tuple(
+            Field(field) for field in sorted(descriptor.fields, key=lambda field: int(field.number))
+        )
         self._by_number = {field.number: field for field in self.fields}
-        self._by_tag = {_read_varint(field.tag, 0)[0]: field for field in self.fields}
+        self._by_tag = {read_varint(field.tag, 0)[0]: field for field in self.fields}
         self._get: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f.name for f in self.fields))
         self._prefixes: dict[int, tuple[bytes, ...]] = {}
         heads = [k for k, field in enumerate(self.fields) if field.is_column]
@@ -232,7 +151,7 @@ class Layout:
             check_range(self.name, field.name, value, -(2**31), 2**31 - 1)
             value = (value << 1) ^ (value >> 31)
         elif kind == Kind.ENUM and value not in field.known:
-            raise CodecError(_unknown(self.name, field, value))
+            raise CodecError(unknown(self.name, field, value))
         return field.tag + varint(int(value)) if value else b""
 
     def _check_column(self, field: Field, column: Column) -> None:
@@ -246,7 +165,7 @@ class Layout:
             if int(column.max()) not in field.known or len(field.known) <= int(column.max()):
                 for value in column:
                     if int(value) not in field.known:
-                        raise CodecError(_unknown(self.name, field, int(value)))
+                        raise CodecError(unknown(self.name, field, int(value)))
         elif field.kind == Kind.ZIGZAG_COLUMN and (column.min() < -64 or column.max() > 63):
             raise CodecError(f"{self.name}.{field.name} leaves -64..63: {column.tolist()[:8]}")
 
@@ -260,7 +179,7 @@ class Layout:
             tag = data[at]
             at += 1
             if tag > 0x7F:
-                tag, at = _read_varint(data, at - 1)
+                tag, at = read_varint(data, at - 1)
             field = by_tag.get(tag)
             if field is None:
                 if self._skip(tag, at):
@@ -270,7 +189,7 @@ class Layout:
                 length = data[at]
                 at += 1
                 if length > 0x7F:
-                    length, at = _read_varint(data, at - 1)
+                    length, at = read_varint(data, at - 1)
                 if field.number in found:
                     return None
                 if self._run and field is self._run[0]:
@@ -337,11 +256,11 @@ class Layout:
         """Where the value that begins at `at` ends."""
         wire = tag & 7
         if wire == 0:
-            return _read_varint(data, at)[1]
+            return read_varint(data, at)[1]
         if wire == 1:
             return at + 8
         if wire == 2:
-            length, at = _read_varint(data, at)
+            length, at = read_varint(data, at)
             return at + length
         if wire == 5:
             return at + 4
@@ -369,14 +288,14 @@ class Layout:
         if field.kind == Kind.DOUBLE:
             return check_finite(self.name, field.name, _DOUBLE.unpack_from(data, at)[0])
         if field.kind == Kind.TEXT:
-            _, at = _read_varint(data, at)
+            _, at = read_varint(data, at)
             try:
                 value = data[at:end].decode()
             except UnicodeDecodeError as error:
                 raise CodecError(f"{self.name}.{field.name} is not UTF-8 text") from error
             check_text(self.name, field.name, value)
             return value
-        raw, _ = _read_varint(data, at)
+        raw, _ = read_varint(data, at)
         if field.kind == Kind.BOOL:
             return raw != 0
         if field.kind == Kind.NS:
@@ -387,7 +306,7 @@ class Layout:
             check_range(self.name, field.name, raw, 0, 2**32 - 1)
             return (raw >> 1) ^ -(raw & 1)
         elif raw not in field.known:
-            raise CodecError(_unknown(self.name, field, raw))
+            raise CodecError(unknown(self.name, field, raw))
         return raw
 
     def _checked(self, found: dict[int, Any]) -> dict[str, Any]:
@@ -436,48 +355,3 @@ _DEFAULTS: dict[int, Any] = {
     Kind.TEXT: "",
     Kind.ENUM: 0,
 }
-
-
-def check_range(message: str, field: str, value: Any, low: int, high: int) -> None:
-    """CodecError unless `value` is an integer in low..high."""
-    if not (low <= value <= high) or value != int(value):
-        raise CodecError(f"{message}.{field} = {value}, expected an integer in {low}..{high}")
-
-
-def check_finite(message: str, field: str, value: Any) -> float:
-    """The value as float; CodecError unless it is a finite number."""
-    number = float(value)
-    if not math.isfinite(number):
-        raise CodecError(f"{message}.{field} = {number}, expected a finite number")
-    return number
-
-
-def check_text(message: str, field: str, value: str) -> None:
-    """CodecError unless the text is short enough."""
-    if len(value) > MAX_TEXT:
-        raise CodecError(
-            f"{message}.{field} has {len(value)} characters, expected at most {MAX_TEXT}"
-        )
-
-
-def _unknown(message: str, field: Field, value: int) -> str:
-    return f"{message}.{field.name} = {value}, expected one of {sorted(field.known)}"
-
-
-def _number(field: FieldDescriptor) -> int:
-    return int(field.number)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    byte = data[at]
-    if byte < 0x80:
-        return byte, at + 1
-    value = byte & 0x7F
-    shift = 7
-    for place in range(at + 1, at + 10):
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, place + 1
-        shift += 7
-    raise CodecError(f"a varint longer than 10 bytes at byte {at}")

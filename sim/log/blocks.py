@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from protocols.columns import Layout, varint
+from protocols.columns import Layout
 from protocols.messages import VehicleCommand
 from protocols.roads.network import F64
 from protocols.v1 import world_pb2
+from protocols.wire import varint
 from sim.log import _kernels
 from sim.state import ActorStates
 

@@ -18,11 +18,12 @@ import numpy as np
 from google.protobuf.message import Message
 
 from protocols import codec, topics
-from protocols.columns import Layout, packed, text, varint
+from protocols.columns import Layout
 from protocols.errors import CodecError, InfrastructureError
 from protocols.messages import VehicleCommand
 from protocols.roads.network import U8, U32
 from protocols.v1 import log_pb2, world_pb2
+from protocols.wire import packed, text, varint
 from sim.log import header
 from sim.log.blocks import TRACE_TICKS, TraceBlock, WorldBlock
 from sim.log.container import CHUNK_BYTES, Container

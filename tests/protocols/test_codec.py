@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from protocols import codec
-from protocols.columns import MAX_ROWS
 from protocols.errors import CodecError
 from protocols.messages import BasicSafetyBatch, Message, VehicleCommand
 from protocols.v1 import bsm_pb2, command_pb2, rsm_pb2, spat_pb2
+from protocols.wire import MAX_ROWS
 from tests.protocols.samples import bsm, samples
 
 TOPICS = sorted(samples())
