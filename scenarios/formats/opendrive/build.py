@@ -37,7 +37,7 @@ from scenarios.formats.opendrive.tables import Row, Tables
 MAX_COORDINATE_M = 1e8
 MAX_LENGTH_M = 1e6
 MAX_TURN_RAD = 1e3  # of one geometry record
-MAX_POINTS = 20_000_000
+MAX_POINTS = 5_000_000
 
 
 def build(tables: Tables, name: str, digest: str) -> RoadNetwork:

@@ -51,7 +51,7 @@ def export_carla(path: Path, out: Path) -> dict[str, int]:
     if header is not None and header.find("geoReference") is None:
         etree.SubElement(header, "geoReference").text = GEO_REFERENCE
         _count(done, "geo_reference_added")
-    text = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+    text = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=out.parent, prefix=out.name, suffix=".part")
     with os.fdopen(handle, "wb") as file:

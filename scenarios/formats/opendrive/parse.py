@@ -34,6 +34,8 @@ def load_tree(path: Path, data: bytes) -> etree._Element:
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
+        remove_blank_text=True,  # half of the nodes are indentation
+        collect_ids=False,
     )
     try:
         root = etree.fromstring(data, parser)

@@ -12,7 +12,7 @@ from protocols.roads.network import RoadNetwork
 from scenarios.formats.opendrive.build import build
 from scenarios.formats.opendrive.parse import MAX_BYTES, parse
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it whenever the same file would give other arrays; cached networks of older readers are then rebuilt."""
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import fresnel
 
 from protocols.errors import RoadError
-from protocols.roads.geometry import lane_pose, road_pose
+from protocols.roads import _kernels
+from protocols.roads.geometry import CHORD_ERROR_M, MAX_SPACING_M, geo_of, lane_pose, road_pose
 from protocols.roads.network import RoadNetwork
 from scenarios.formats.opendrive import read
 from tests.support import xodr
@@ -144,6 +145,17 @@ def test_samples_stay_within_a_centimetre_and_five_metres_of_the_exact_lane(tmp_
         dx, dy = np.diff(x), np.diff(y)
         off = (middle.x_m - x[:-1]) * dy - (middle.y_m - y[:-1]) * dx
         assert np.abs(off / np.hypot(dx, dy)).max() <= 0.01
+
+
+def test_compiled_and_interpreted_sampling_agree_to_the_bit(tmp_path: Path) -> None:
+    net = network(tmp_path, '<spiral curvStart="0.001" curvEnd="0.1"/>', 60.0)
+    start, rows, length = _kernels.sample_lanes.py_func(
+        geo_of(net), MAX_SPACING_M, CHORD_ERROR_M, 1000
+    )
+    np.testing.assert_array_equal(start, net.lanes.point_start)
+    np.testing.assert_array_equal(length, net.lanes.length_m)
+    np.testing.assert_array_equal(rows[:, 1], net.points.x_m)
+    np.testing.assert_array_equal(rows[:, 7], net.points.road_s_m)
 
 
 def test_lane_length_is_that_of_the_offset_arc(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.roads import _kernels
 from protocols.roads.geometry import lane_pose
 from protocols.roads.matching import build_index, match
 from protocols.roads.network import LaneType, RoadNetwork, UserClass
@@ -123,6 +124,20 @@ def test_a_lane_of_no_width_is_not_matched(tmp_path: Path) -> None:
     net = read(xodr.write(tmp_path, xodr.road(sections=xodr.section("", right))))
     found = match(build_index(net), [20.0, 80.0], [-4.0, -4.0])
     assert net.lanes.odr_id[found.lane].tolist() == [-1, -2]
+
+
+def test_compiled_and_interpreted_matching_agree_to_the_bit(
+    winding: RoadNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(6)
+    x, y = draw.uniform(-5, 80, 100), draw.uniform(-10, 20, 100)
+    index = build_index(winding)
+    compiled = match(index, x, y)
+    monkeypatch.setattr(_kernels, "match", _kernels.match.py_func)
+    interpreted = match(index, x, y)
+    np.testing.assert_array_equal(compiled.lane, interpreted.lane)
+    np.testing.assert_array_equal(compiled.s_m, interpreted.s_m)
+    np.testing.assert_array_equal(compiled.d_m, interpreted.d_m)
 
 
 def test_answers_do_not_depend_on_the_company_of_a_point(winding: RoadNetwork) -> None:
