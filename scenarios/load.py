@@ -22,7 +22,7 @@ from scenarios import criteria
 from scenarios.spec import SceneSpec
 
 MAX_SCENE_BYTES = 4_000_000
-_BARE = re.compile(r"^[A-Za-z_][A-Za-z0-9_./\-]*$")
+_BARE = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_./:\-]*$")  # names, lane keys, paths
 _HINT = "Print what a scene may say with `icv schema`."
 
 

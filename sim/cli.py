@@ -331,3 +331,7 @@ def schema() -> None:
     whole.setdefault("$defs", {}).update(items.pop("$defs", {}))
     whole["properties"]["criteria"] = items
     typer.echo(json.dumps(whole, indent=2))
+
+
+if __name__ == "__main__":
+    main()

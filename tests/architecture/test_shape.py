@@ -55,16 +55,16 @@ def calls(tree: ast.AST) -> list[tuple[str, str, int]]:
 
 
 def unseeded(source: str) -> list[int]:
-    """Lines that draw from a generator without a seed, or from a global one."""
+    """Lines that draw from a global generator, or make one without a seed."""
     lines = []
-    for owner, name, line in calls(ast.parse(source)):
-        bare = (
-            owner in ("random", "secrets", "uuid")
-            or owner.endswith("np.random")
-            or owner == "numpy.random"
-        )
-        if bare and name not in ("Generator", "Philox", "SeedSequence"):
-            lines.append(line)
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner, name = ast.unparse(node.func.value), node.func.attr
+        if owner in ("random", "secrets", "uuid", "np.random", "numpy.random"):
+            makes_one = name in ("Generator", "Philox", "SeedSequence", "default_rng", "Random")
+            if not makes_one or not (node.args or node.keywords):
+                lines.append(node.lineno)
     return lines
 
 
@@ -139,6 +139,7 @@ def test_nothing_below_the_command_line_reads_the_clock():
 )
 def test_a_planted_unseeded_draw_is_caught(planted):
     assert unseeded(planted) == [2]
+    assert unseeded("import numpy as np\nx = np.random.default_rng(7)") == []
 
 
 def test_a_planted_clock_is_caught():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from protocols.errors import LogError, UnitError
 from sim.cli import app
+from sim.log.reader import LogReader
 from tests.support.fake_compose import FakeCompose
 
 ROADS = Path(__file__).parents[2] / "scenarios" / "roads"
@@ -162,6 +165,38 @@ def test_ctrl_c_is_clean(compose):
     assert result.exit_code == 130
     assert "stopped by Ctrl-C" in one_sentence(result)
     assert Path("here/run.mcap").exists()
+
+
+def test_ctrl_c_ends_a_real_run_with_a_log_that_can_be_read(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "sim.cli",
+        "run",
+        "smart_island",
+        "--duration",
+        "3000",
+        "--out",
+        str(tmp_path),
+    ]
+    run = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=tmp_path
+    )
+    log = tmp_path / "run.mcap"
+    try:
+        for _ in range(1200):  # until something is recorded: compiling may come first
+            if log.exists() and log.stat().st_size > 200_000:
+                break
+            time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        stderr = run.communicate(timeout=60)[1]
+    finally:
+        run.kill()
+    assert run.returncode == 130, stderr
+    assert "stopped by Ctrl-C" in stderr and "Traceback" not in stderr
+    reader = LogReader.open(log)
+    assert reader.header.scenario == "smart_island"
+    assert reader.digests().tick.size > 10
 
 
 def test_replay_says_same_or_different(compose):
