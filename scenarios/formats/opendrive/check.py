@@ -161,8 +161,8 @@ def _signals(net: RoadNetwork) -> Iterator[Finding]:
         yield Finding("info" if walkers else "warning", "signal_without_lane", f"controller {name}",
                       "The signal group is valid for no vehicle lane and no crossing.")  # fmt: skip
     for junction in np.flatnonzero(np.diff(net.junctions.lane_start) == 0):
-        yield Finding("warning", "junction_without_lanes", f"junction {net.junctions.id[int(junction)]}",
-                      "No road belongs to this junction.")  # fmt: skip
+        yield Finding("info", "junction_without_lanes", f"junction {net.junctions.id[int(junction)]}",
+                      "No road belongs to this junction; expected for direct junctions only.")  # fmt: skip
 
 
 def _is_for_walkers(net: RoadNetwork, signal: int) -> bool:
