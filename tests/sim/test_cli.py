@@ -195,7 +195,7 @@ def test_ctrl_c_ends_a_real_run_with_a_log_that_can_be_read(tmp_path):
     assert run.returncode == 130, stderr
     assert "stopped by Ctrl-C" in stderr and "Traceback" not in stderr
     reader = LogReader.open(log)
-    assert reader.header.scenario == "smart_island"
+    assert reader.header().scenario == "smart_island"
     assert reader.digests().tick.size > 10
 
 
