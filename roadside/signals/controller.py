@@ -357,7 +357,7 @@ class Controller:
         for _ in range(count):
             if target >= 0 and timing.has(stage, target):
                 target = -1
-            floor = self._floor(t_ns) if is_current else start + timing.floor_ns[stage]
+            floor = self._floor(t_ns) if is_current else start + self._least(stage)
             base = self._base_end(t_ns, look, stage, run, start, floor, is_current, target >= 0)
             following = self._following(stage, served) if is_adaptive else (stage + 1) % stages
             if base is None or following is None or stages == 1:
@@ -410,6 +410,17 @@ class Controller:
             floor = max(floor, end)
         return floor
 
+    def _least(self, stage: int) -> int:
+        """Least length of a coming green: minimum green, and pedestrians who are known to walk in it."""
+        timing = self.timing
+        if timing.is_fixed:
+            return timing.floor_ns[stage]
+        least = timing.min_ns[stage]
+        for k in self._pedestrians:
+            if timing.has(stage, k) and (self.call[k] or timing.walk_recall[k]):
+                least = max(least, timing.walk_ns[k] + timing.clear_ns[k])
+        return least
+
     def _base_end(
         self,
         t_ns: int,
@@ -433,8 +444,8 @@ class Controller:
         longest = timing.max_ns[stage]
         if not is_current:
             if look == Look.LIKELY:
-                return start + min(longest, max(timing.floor_ns[stage], self._usual_ns[stage]))
-            return start + (timing.floor_ns[stage] if look == Look.EARLIEST else longest)
+                return min(start + longest, max(floor, start + self._usual_ns[stage]))
+            return floor if look == Look.EARLIEST else start + longest
         if self._would_end_ns is not None:
             return self._would_end_ns
         loops = [k for k in self._members[stage] if self._has_detector[k]]

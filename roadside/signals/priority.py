@@ -289,6 +289,9 @@ class PriorityDesk:
                     return RequestStatus.GRANTED_EXTENSION, wanted, "", grant
                 if end >= eta:
                     return RequestStatus.RECEIVED, start, reason, None
+        if not timing.is_fixed and not _greens(controller, chain, group):
+            # Nobody has asked for its stage yet; near the arrival the request itself does.
+            return RequestStatus.RECEIVED, t_ns, "counts as demand shortly before arrival", None
         return RequestStatus.REJECTED, t_ns, reason, None
 
     def _can_recover(self, chain: list[Run], index: int, until_ns: int) -> bool:

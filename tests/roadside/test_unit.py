@@ -207,12 +207,12 @@ def test_loops_and_buttons_reach_an_actuated_controller():
         [keys[f"{road}/0/{lane}"] for road in (1, 2, 3, 4) for lane in (1, 2)], np.int32
     )
     machine = SignalControllerUnit(net, plan("actuated"), tick_ms=10)
-    north = net.groups.name.index("N.through")
+    north = net.groups.name.index("N.left")
     walk = net.crossings.id.index("E.walk")
     shown = {}
     for k in range(400):
         count = np.zeros(8, dtype=np.uint32)
-        count[3] = k >= 5  # leg N, lane 2: passed between two readings, never seen standing
+        count[2] = k >= 5  # leg N, lane 1: passed between two readings, never seen standing
         loops = Detectors(k * NS // 10, lanes, np.zeros(8, dtype=np.bool_), count)
         push = CrossingDemand(k * NS // 10, np.array([walk], np.int32), np.array([k == 8]))
         out = tick(machine, k * NS // 10, detectors=loops, crossings=push)
@@ -220,8 +220,8 @@ def test_loops_and_buttons_reach_an_actuated_controller():
             shown[k] = dict(
                 zip(out.signals.group.tolist(), out.signals.light.tolist(), strict=True)
             )
-    # Calls at 0.5 and 0.8 s; EW keeps its minimum of 7 s, then 5 s of change.
-    assert min(k for k, lights in shown.items() if lights[north] == Light.GREEN_PROTECTED) == 120
+    # Calls at 0.5 and 0.8 s. EW keeps its minimum of 7 s, then 5 s of change; NS walks 5 s and clears 11.7 s, then 5 s.
+    assert min(k for k, lights in shown.items() if lights[north] == Light.GREEN_PROTECTED) == 337
     crossing = net.groups.name.index("E.ped")
     assert min(k for k, lights in shown.items() if lights[crossing] == Light.GREEN_PROTECTED) == 120
 

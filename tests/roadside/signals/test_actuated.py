@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from protocols.messages import Light
@@ -91,6 +93,11 @@ def test_likely_ends_come_true_within_half_a_second_in_95_of_100():
         rows.append(drive.step(t_ns, occupied, pressed))
         said.append(forecaster.forecast())
     table = np.array(rows)
+    for k in range(12):
+        changes = np.flatnonzero(np.diff(table[:, k])) + 1
+        for begin, end in pairwise(changes):
+            lows = [said[n][k].min_end_ns for n in range(begin, end)]
+            assert all(low is None or low <= end * STEP_NS for low in lows)  # a promise, all along
     errors = []
     for k in range(12):
         changes = np.flatnonzero(np.diff(table[:, k])) + 1

@@ -9,6 +9,8 @@ import pytest
 
 from protocols.messages import Light, RequestStatus
 from roadside.signals import Forecaster, PhaseMonitor, PriorityRequest, SignalPlan
+from roadside.signals.controller import Look
+from roadside.signals.priority import Grant, GrantKind
 from tests.roadside.signals.crossroads_plans import STEP_NS, Drive, group, plan, priority
 from tests.roadside.signals.test_rules_hold import hand_rules
 
@@ -178,6 +180,15 @@ def test_an_extension_that_would_break_the_side_cap_is_refused():
     assert short.status == RequestStatus.GRANTED_EXTENSION
 
 
+def test_a_green_is_never_held_longer_than_the_extension_allows():
+    drive = Drive(plan(priority=priority()))
+    drive.step(0)
+    for until_s, end_s in ((36.0, 36.0), (36.1, 26.0), (25.0, 26.0)):
+        grant = Grant(1, 1, group("E.through"), GrantKind.EXTENSION, round(until_s * NS))
+        (run,) = drive.controller.chain(0, Look.LIKELY, grant, 1)
+        assert run.end_ns == end_s * NS
+
+
 def test_a_cancelled_extension_ends_after_the_margin():
     drive = Drive(plan(priority=priority()))
     for step in range(600):
@@ -233,6 +244,21 @@ def test_announced_ends_come_true_while_buses_get_priority(mode):
     assert len(errors) > 3000
     assert np.percentile(errors, 95) <= 0.5
     assert outside <= 0.01 * len(errors)
+
+
+def test_a_bus_alone_calls_its_stage_under_actuated_control():
+    """Nobody else about: NS rests in green, the bus on E has no loop under it, its request is the demand."""
+    drive = Drive(plan("actuated", priority=priority()))
+    for step in range(700):
+        call = ("N.through",) if step == 0 else ()
+        request = (bus(40.0),) if 200 <= step <= 400 and step % 10 == 0 else ()
+        drive.step(step * STEP_NS, call, (), request)
+    # EW 0-7 s, NS from 12 s. 15 s before the arrival the request calls, NS ends at once, EW is green from 30 s on.
+    first = drive.controller.take_answers()[0]
+    assert (first.status, first.reason) == (
+        RequestStatus.RECEIVED, "counts as demand shortly before arrival",
+    )  # fmt: skip
+    assert drive.changes("E.through") == [(0.0, G), (7.0, Y), (10.0, R), (30.0, G)]
 
 
 def test_actuated_control_holds_and_shortens_for_a_bus_too():
