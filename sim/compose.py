@@ -110,6 +110,7 @@ def run_scene(
 ) -> RunOutcome:
     """Run `spec`; `base` is the folder its paths start from, `out` where log and result go."""
     options = options or RunOptions()
+    out.mkdir(parents=True, exist_ok=True)
     started_ns, started_cpu = options.clock(), time.process_time()
     map_path = find_map(spec, base)
     net = read(map_path, cache_dir=options.cache_dir)

@@ -47,8 +47,8 @@ class GnssParams:
     """Position fix: white noise plus a slow Gauss-Markov error. Defaults: preset `rtk`."""
 
     period_ms: int = 100
-    white_sigma_m: float = 0.02
-    bias_sigma_m: float = 0.08
+    white_sigma_m: float = 0.015
+    bias_sigma_m: float = 0.035
     bias_time_s: float = 60.0
     height_factor: float = 2.0  # vertical error over horizontal
 
