@@ -164,7 +164,7 @@ class OnboardUnit:
         )
         pose = Pose(s, d, heading, own.speed_mps, self._accel_mps2, self._hitch_rad)
         plan = self.planner.plan(
-            t_ns, pose, planner_objects(tracks), directive.cap_mps, directive.stop_s_m - params.front_x_m
+            t_ns, pose, planner_objects(tracks, directive.reach_m), directive.cap_mps, directive.stop_s_m - params.front_x_m
         )
         self._plan = plan
         self._doors = directive.doors
@@ -210,9 +210,9 @@ class OnboardUnit:
         )  # fmt: skip
 
 
-def planner_objects(tracks: Tracks) -> F64:
-    """(M, 7) rows the planner takes: x, y, course, speed, half length, half width, is vulnerable."""
-    out = np.empty((tracks.x_m.size, 7))
+def planner_objects(tracks: Tracks, reach_m: F64) -> F64:
+    """(M, 8) rows the planner takes: x, y, course, speed, half length, half width, is vulnerable, reach."""
+    out = np.empty((tracks.x_m.size, 8))
     if tracks.x_m.size == 0:
         return out
     out[:, 0], out[:, 1] = tracks.x_m, tracks.y_m
@@ -225,7 +225,7 @@ def planner_objects(tracks: Tracks) -> F64:
     out[:, 3] = np.where(np.abs(along) < 0.15, 0.0, along)
     out[:, 4] = 0.5 * np.maximum(tracks.length_m, 0.4)
     out[:, 5] = 0.5 * np.maximum(tracks.width_m, 0.4)
-    out[:, 6] = vulnerable
+    out[:, 6], out[:, 7] = vulnerable, reach_m
     return out
 
 

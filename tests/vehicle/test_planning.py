@@ -22,7 +22,7 @@ STRAIGHT = path_of([(400, 0.0)], 13.9)
 
 
 def standing(s: float, d: float, half_length: float = 2.25, half_width: float = 0.9, person: float = 0.0) -> np.ndarray:
-    return np.array([(s, d, 0.0, 0.0, half_length, half_width, person)])
+    return np.array([(s, d, 0.0, 0.0, half_length, half_width, person, inf)])
 
 
 def driving(s: float, speed: float, d: float = 0.0) -> Pose:
@@ -138,7 +138,7 @@ def test_the_joint_along_a_candidate_is_that_of_a_drawn_section() -> None:
         for side, push in ((1, 0.45), (-1, 0.45)):
             px = jx - 5.0 * np.cos(rear[i]) - side * np.sin(rear[i]) * (1.275 - push)
             py = jy - 5.0 * np.sin(rear[i]) + side * np.cos(rear[i]) * (1.275 - push)
-            objects = np.array([(px, py, 0.0, 0.0, 0.05, 0.05, 1.0)])
+            objects = np.array([(px, py, 0.0, 0.0, 0.05, 0.05, 1.0, inf)])
             pose = np.zeros((1, 51, 4))
             pose[0, :, 0], pose[0, :, 1], pose[0, :, 2] = px, py, 1.0
             info = np.zeros((1, 6))
@@ -236,6 +236,16 @@ def test_an_avoidable_obstacle_is_braked_for_no_harder_than_needed() -> None:
     assert -3.1 < plan.column[:, 2].min() < -1.9
 
 
+def test_who_is_expected_to_stop_is_not_braked_for_and_who_is_not_is() -> None:
+    # a car 16 m to the right drives at 6 m/s across the path, 25 m before the bumper
+    car = np.array([(83.5, -16.0, pi / 2, 6.0, 2.25, 0.9, 0.0, inf)])
+    free = Planner(STRAIGHT, BUS).plan(0, driving(50.0, 9.0), car)
+    assert free.column[:, 1].min() < 7.0
+    car[0, 7] = 11.0  # its nose would stand at y = -2.75
+    trusted = Planner(STRAIGHT, BUS).plan(0, driving(50.0, 9.0), car)
+    assert trusted.column[:, 1].min() > 8.9
+
+
 def test_the_lattice_is_the_same_when_mirrored() -> None:
     left = path_of([(60, 0.0), (80, 1 / 60), (120, 0.0)], 10.0)
     right = path_of([(60, 0.0), (80, -1 / 60), (120, 0.0)], 10.0)
@@ -243,7 +253,7 @@ def test_the_lattice_is_the_same_when_mirrored() -> None:
     mirrored = PlanningConfig(lat_offsets_m=(0.0, -0.3))
     one, two = Planner(left, SHUTTLE, config), Planner(right, SHUTTLE, mirrored)
     thing = standing(75.0, -1.9, 0.3, 0.3, 1.0)
-    other = thing * np.array([1, -1, 1, 1, 1, 1, 1])
+    other = thing * np.array([1, -1, 1, 1, 1, 1, 1, 1])
     a = one.plan(0, Pose(40.0, 0.1, 0.01, 6.0, 0.0, 0.0), thing)
     b = two.plan(0, Pose(40.0, -0.1, -0.01, 6.0, 0.0, 0.0), other)
     assert a.column[:, :4] == approx(b.column[:, :4], abs=1e-9)
@@ -255,7 +265,7 @@ def test_the_lattice_is_the_same_when_mirrored() -> None:
 def test_the_kernel_is_its_own_python(speed: float) -> None:
     config = PlanningConfig(lat_offsets_m=(0.0, -0.3, 0.3), lat_lengths_m=(15.0,), horizon_s=3.0)
     objects = np.vstack((
-        standing(95.0, 1.5), (100.0, -3.0, 1.5, 1.2, 0.3, 0.3, 1.0), (70.0, 0.2, 0.05, 8.0, 2.2, 0.9, 0.0),
+        standing(95.0, 1.5), (100.0, -3.0, 1.5, 1.2, 0.3, 0.3, 1.0, inf), (70.0, 0.2, 0.05, 8.0, 2.2, 0.9, 0.0, inf),
     ))  # fmt: skip
     results = []
     for kernel in (_kernels.plan, _kernels.plan.py_func):

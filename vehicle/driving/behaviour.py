@@ -17,7 +17,7 @@ from protocols.roads.network import F64, RightOfWay
 from protocols.sensing import CabinReading
 from vehicle.driving.config import DrivingConfig
 from vehicle.driving.corridor import Corridor, JunctionEvent, LineEvent, StationEvent
-from vehicle.driving.giveway import must_wait, people_on_crossing, walker_cap_mps
+from vehicle.driving.giveway import must_wait, people_on_crossing, stops_for_us, walker_cap_mps
 from vehicle.driving.priority import PriorityClient
 from vehicle.driving.signals import (
     SignalBoard,
@@ -43,6 +43,7 @@ class Directive:
     reason: str
     doors: int
     is_arrived: bool
+    reach_m: F64  # (n,) how far each track goes before it stops for us; inf for those who do not
 
 
 class Driver:
@@ -96,6 +97,7 @@ class Driver:
             self._waiting_since_ns = t_ns
         waited_s = (t_ns - self._waiting_since_ns) * 1e-9 if self._waiting_since_ns >= 0 else 0.0
         top = max(self.top_mps(front_s_m), 3.0)
+        reach = np.full(tracks.x_m.size, inf)
         horizon = front_s_m + config.look_ahead_m
 
         # signals and signs
@@ -114,6 +116,8 @@ class Driver:
         for junction in c.junctions:
             if junction.s_out_m < front_s_m or junction.s_line_m > min(horizon, stop + 1.0, front_s_m + 70.0):
                 continue
+            if tracks.x_m.size and junction.s_in_m < stop + 1.0:
+                self._trust(junction, front_s_m, tracks, reach)
             wait = self._junction(junction, front_s_m, speed_mps, top, tracks, waited_s)
             if wait < stop:
                 stop, mode, reason = wait, "yield", "right of way of others"
@@ -149,7 +153,7 @@ class Driver:
             self._is_arrived = True
         if self._is_arrived:
             stop, cap, mode, reason = front_s_m, 0.0, "arrived", "destination"
-        return Directive(cap, stop, mode, reason, self.stations.doors, self._is_arrived)
+        return Directive(cap, stop, mode, reason, self.stations.doors, self._is_arrived, reach)
 
     def _line(
         self, index: int, line: LineEvent, distance_m: float, speed_mps: float, top_mps: float, t_ns: int,
@@ -184,6 +188,27 @@ class Driver:
             self._stood.add(index)
         return True, inf, "stop sign"
 
+    def _trust(self, junction: JunctionEvent, front_s_m: float, tracks: Tracks, reach: F64) -> None:
+        """Shorten `reach` of those who have to wait for us here: by right of way, or because our light is green."""
+        line = self._line_of(junction) if junction.is_signalised else -1
+        if junction.is_signalised and line < 0:
+            return
+        for conflict in junction.conflicts:
+            if conflict.s_out_m < front_s_m:
+                continue
+            ours = conflict.right_of_way == RightOfWay.PRIORITY or (
+                junction.is_signalised and conflict.right_of_way == RightOfWay.EQUAL
+            )
+            if ours:
+                dist, can_stop = stops_for_us(conflict, tracks, self._config.trust_decel_mps2)
+                reach[can_stop] = np.minimum(reach[can_stop], dist[can_stop])
+
+    def _line_of(self, junction: JunctionEvent) -> int:
+        """Row of the signal line before a junction, -1 for none."""
+        return next(
+            (i for i, e in enumerate(self.corridor.lines) if abs(e.s_m - junction.s_line_m) < 0.5), -1
+        )
+
     def _junction(
         self, junction: JunctionEvent, front_s_m: float, speed_mps: float, top_mps: float, tracks: Tracks,
         waited_s: float,
@@ -193,9 +218,7 @@ class Driver:
         if tracks.x_m.size == 0:
             return inf
         if junction.is_signalised:
-            line = next(
-                (i for i, e in enumerate(self.corridor.lines) if abs(e.s_m - junction.s_line_m) < 0.5), -1
-            )
+            line = self._line_of(junction)
             if line not in self._permissive:
                 return inf  # protected, or held by the light anyway
         before = junction.s_line_m - (config.stop_gap_m if junction.s_line_m > front_s_m else 0.0)

@@ -22,6 +22,7 @@ class DrivingConfig(BaseModel):
     # giving way
     gap_s: float = Field(2.0, gt=0)  # between own occupation of a conflict area and another's
     yield_cap_mps: float = Field(6.0, gt=0)  # at a yield line, until it is passed
+    trust_decel_mps2: float = Field(4.0, gt=0)  # who has to wait for us and can stop with this is expected to
     approach_m: float = Field(90.0, gt=0)  # others are watched this far before the conflict
     impatience_s: float = Field(6.0, gt=0)  # equal rights: go after everybody has stood so long
     # pedestrians

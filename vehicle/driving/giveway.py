@@ -39,6 +39,13 @@ def distances_to_area(approach: Approach, tracks: Tracks) -> F64:
     return np.where(on, approach.dist_m[nearest], inf)
 
 
+def stops_for_us(conflict: ConflictEvent, tracks: Tracks, decel_mps2: float) -> tuple[F64, Bool]:
+    """(n,) metres until each track's nose stands at the area's edge, and whether it is coming and can still stop there."""
+    dist = distances_to_area(conflict.approach, tracks) - 0.5 * tracks.length_m
+    need = (tracks.vx_mps**2 + tracks.vy_mps**2) / (2.0 * decel_mps2)
+    return dist, np.asarray(np.isfinite(dist) & (dist > need))
+
+
 def must_wait(
     conflict: ConflictEvent, front_s_m: float, length_m: float, speed_mps: float, top_mps: float, tracks: Tracks,
     waited_s: float, config: DrivingConfig,

@@ -2,7 +2,7 @@
 
 Short names: s along the path, v = ds/dt, a, j; d left of the path, p = dd/ds, q = d2d/ds2; k curvature. Columns of `path`:
 x, y, yaw, k, envelope v, envelope a, left, right. Columns of a profile step: s, v, a, j. Columns of an object: x, y, yaw,
-speed, half length, half width, is vulnerable.
+speed, half length, half width, is vulnerable, and how far it will go at most before it stops for us.
 """
 
 from __future__ import annotations
@@ -269,10 +269,16 @@ def predict(path: Any, step: float, s0: float, objects: Any, body: Any, near: fl
         info[m, 0], info[m, 1], info[m, 2], info[m, 5] = s, d, rate, half_s
         info[m, 3] = 1.0 if is_aligned else 0.0
         ahead = s + half_s > s0 + body[FRONT_X] or (not is_aligned and s > s0 - 25.0)
-        cross = speed * math.sin(turn)
-        window = num * dt
-        lowest = min(d, d + cross * window) if not is_aligned else d
-        highest = max(d, d + cross * window) if not is_aligned else d
+        sign = 1.0 if speed > 0.0 else -1.0
+        room = objects[m, 7]
+        if room < 1e6 and not is_aligned:
+            # who stops for us stops beside our way, however its own way bends before it gets there
+            side = (abs(d) - half_d - body[HALF_W] - 0.5) / max(abs(math.sin(turn)), 0.05)
+            room = min(room, max(side, 0.0))
+        far = min(abs(speed) * num * dt, room) * sign
+        cross = far * math.sin(turn)
+        lowest = min(d, d + cross) if not is_aligned else d
+        highest = max(d, d + cross) if not is_aligned else d
         is_near = lowest - half_d < near and highest + half_d > -near and s < s0 + reach - 5.0
         info[m, 4] = 1.0 if ahead and is_near else 0.0
         if info[m, 4] == 0.0:
@@ -290,8 +296,9 @@ def predict(path: Any, step: float, s0: float, objects: Any, body: Any, near: fl
                 pose[m, k, 2] = pc * ease[0] - ps * ease[1]
                 pose[m, k, 3] = ps * ease[0] + pc * ease[1]
             else:
-                pose[m, k, 0] = ox + speed * c * t
-                pose[m, k, 1] = oy + speed * q * t
+                gone = min(abs(speed) * t, room) * sign
+                pose[m, k, 0] = ox + gone * c
+                pose[m, k, 1] = oy + gone * q
                 pose[m, k, 2], pose[m, k, 3] = c, q
     return count
 

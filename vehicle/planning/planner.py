@@ -31,7 +31,7 @@ from vehicle.planning.config import PlanningConfig
 from vehicle.planning.reference import STEP_M, ReferencePath, speed_envelope
 
 COMFORT, EMERGENCY, FALLBACK = 0, 1, 2
-NO_OBJECTS: F64 = np.zeros((0, 7))
+NO_OBJECTS: F64 = np.zeros((0, 8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,8 @@ class Planner:
     def plan(
         self, t_ns: int, pose: Pose, objects: F64, cap_mps: float = inf, stop_s_m: float = inf
     ) -> Trajectory:
-        """Next trajectory. `objects` (M, 7): x, y, yaw, speed, half length, half width, is vulnerable (1 or 0).
+        """Next trajectory. `objects` (M, 8): x, y, yaw, speed, half length, half width, is vulnerable (1 or 0), and the
+        distance after which it is expected to have stopped for us (inf: it just goes on).
 
         `cap_mps` bounds the speed everywhere; `stop_s_m` is where the *origin* must stand at the latest.
         """
