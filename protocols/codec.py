@@ -81,7 +81,7 @@ def encode(message: Message) -> bytes:
     if isinstance(message, Spat):
         return _encode_spat(message)
     if isinstance(message, Map):
-        return _map_to_proto(message).SerializeToString(deterministic=True)
+        return _encode_map(message)
     raise CodecError(f"{type(message).__name__} is not a message of icv.v1")
 
 
@@ -178,16 +178,36 @@ def _spat(data: bytes) -> Spat:
     return Spat(proto.t_ns, proto.node_id, proto.name, tuple(phases), proto.is_priority_active)
 
 
-def _map_to_proto(message: Map) -> map_pb2.Map:
-    _check_map(message)
-    out = map_pb2.Map(
+def _encode_map(message: Map) -> bytes:
+    _stamp("Map", "t_ns", message.t_ns)
+    _identifier("Map", "node_id", message.node_id)
+    check_text("Map", "name", message.name)
+    check_finite("Map", "x_m", message.x_m)
+    check_finite("Map", "y_m", message.y_m)
+    head = map_pb2.Map(
         t_ns=message.t_ns,
         node_id=message.node_id,
         name=message.name,
         x_m=message.x_m,
         y_m=message.y_m,
     )
-    for lane in message.lanes:
+    return head.SerializeToString() + _lane_bytes(message.lanes)
+
+
+_LANES: dict[
+    int, tuple[tuple[MapLane, ...], bytes]
+] = {}  # by identity of the tuple, which is kept alive here
+_MAX_LANES = 256  # junctions whose geometry is remembered
+
+
+def _lane_bytes(lanes: tuple[MapLane, ...]) -> bytes:
+    """All `lane` elements of a Map. Remembered: a junction repeats the same lanes every second."""
+    known = _LANES.get(id(lanes))
+    if known is not None and known[0] is lanes:
+        return known[1]
+    _check_lanes(lanes)
+    out = map_pb2.Map()
+    for lane in lanes:
         item = out.lane.add(
             lane=lane.lane,
             width_m=lane.width_m,
@@ -205,7 +225,11 @@ def _map_to_proto(message: Map) -> map_pb2.Map:
                 maneuver=int(move.maneuver),  # type: ignore[arg-type]
                 phase_id=move.phase_id,
             )
-    return out
+    raw = out.SerializeToString()
+    if len(_LANES) >= _MAX_LANES:
+        _LANES.clear()
+    _LANES[id(lanes)] = (lanes, raw)
+    return raw
 
 
 def _map(data: bytes) -> Map:
@@ -231,19 +255,17 @@ def _map(data: bytes) -> Map:
                 ),
             )
         )
-    message = Map(proto.t_ns, proto.node_id, proto.name, proto.x_m, proto.y_m, tuple(lanes))
-    _check_map(message)
-    return message
+    _stamp("Map", "t_ns", proto.t_ns)
+    check_text("Map", "name", proto.name)
+    check_finite("Map", "x_m", proto.x_m)
+    check_finite("Map", "y_m", proto.y_m)
+    _check_lanes(tuple(lanes))
+    return Map(proto.t_ns, proto.node_id, proto.name, proto.x_m, proto.y_m, tuple(lanes))
 
 
-def _check_map(message: Map) -> None:
-    _stamp("Map", "t_ns", message.t_ns)
-    _identifier("Map", "node_id", message.node_id)
-    check_text("Map", "name", message.name)
-    check_finite("Map", "x_m", message.x_m)
-    check_finite("Map", "y_m", message.y_m)
-    _items("Map", "lanes", len(message.lanes))
-    for lane in message.lanes:
+def _check_lanes(lanes: tuple[MapLane, ...]) -> None:
+    _items("Map", "lanes", len(lanes))
+    for lane in lanes:
         check_text("MapLane", "lane", lane.lane)
         for name in ("width_m", "stop_x_m", "stop_y_m", "stop_yaw_rad"):
             check_finite("MapLane", name, getattr(lane, name))

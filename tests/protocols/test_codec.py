@@ -10,7 +10,7 @@ import pytest
 
 from protocols import codec
 from protocols.errors import CodecError
-from protocols.messages import BasicSafetyBatch, Message, VehicleCommand
+from protocols.messages import BasicSafetyBatch, Map, Message, VehicleCommand
 from protocols.v1 import bsm_pb2, command_pb2, rsm_pb2, spat_pb2
 from protocols.wire import MAX_ROWS
 from tests.protocols.samples import bsm, samples
@@ -191,6 +191,24 @@ def test_garbage_never_raises_anything_but_a_codec_error(topic: str) -> None:
         except CodecError:
             refused += 1
     assert refused > 0
+
+
+def test_remembered_map_lanes_never_answer_for_other_lanes() -> None:
+    first = samples()["v2x/map"]
+    assert isinstance(first, Map)
+    later = dataclasses.replace(first, t_ns=99)
+    assert same(codec.decode("v2x/map", codec.encode(later)), later)
+    for width_m in range(
+        1, 400
+    ):  # more tuples than are remembered; each is gone before the next is made
+        lane = dataclasses.replace(first.lanes[0], width_m=float(width_m))
+        back = codec.decode("v2x/map", codec.encode(dataclasses.replace(first, lanes=(lane,))))
+        assert isinstance(back, Map)
+        assert back.lanes[0].width_m == width_m
+    bad = dataclasses.replace(first.lanes[0], width_m=float("nan"))
+    for _ in range(2):
+        with pytest.raises(CodecError, match=r"MapLane\.width_m = nan"):
+            codec.encode(dataclasses.replace(first, lanes=(bad,)))
 
 
 def test_topics_of_the_log_carry_no_message() -> None:
