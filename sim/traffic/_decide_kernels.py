@@ -50,7 +50,7 @@ CLAIM_SLOTS = 12
 LC_ROOM_M = 16.0  # whoever still has to change waits this far before the end of its lane
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     """Fastest next speed from which braking by b ends behind a leader that brakes by B_LEADER."""
     room = gap + v_leader * v_leader / (2.0 * B_LEADER)
@@ -59,7 +59,7 @@ def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     return float(-b * dt + np.sqrt(b * b * dt * dt + 2.0 * b * room))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def travel_s(dist: float, v: float, a: float, v_max: float) -> float:
     """Time for `dist` when accelerating by a up to v_max."""
     if dist <= 0.0:
@@ -72,7 +72,7 @@ def travel_s(dist: float, v: float, a: float, v_max: float) -> float:
     return (v_max - v) / a + (dist - gain) / v_max
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def junction_limit(
     vf: Any, lf: Any, li: Any, cf_i: Any, cf_f: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any,
     i: int, c: int, base: float, dt: float,
@@ -109,7 +109,7 @@ def junction_limit(
     return limit
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def gate(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, cf_i: Any, cf_f: Any, cl_row: Any, cl_odo: Any,
     cl_ticket: Any, ap: Any, counts: Any, i: int, c: int, dist: float, protected: bool,
@@ -221,7 +221,7 @@ def gate(
     return OK
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def signal_code(light: Any, group: int, dist: float, v: float) -> int:
     """0 not signalised, 1 stop, 2 protected green, 3 permissive green or a yellow too late to stop."""
     if group < 0:
@@ -238,7 +238,7 @@ def signal_code(light: Any, group: int, dist: float, v: float) -> int:
     return 0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def light_is_red(light: Any, sl_i: Any, li: Any, lane: int) -> bool:
     """Whether any light of the lane's stop lines is plain red."""
     for r in range(li[lane, SL0], li[lane, SL1]):
@@ -247,7 +247,7 @@ def light_is_red(light: Any, sl_i: Any, li: Any, lane: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def decide(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, act: Any, cf_i: Any, cf_f: Any, sl_i: Any,
     sl_s: Any, light: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, ap: Any, cr_f: Any,
@@ -441,7 +441,7 @@ def decide(
                 vi[i, ROUTE] = leg_i[vi[i, LEG], 0]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def can_enter(
     vf: Any,
     vi: Any,

@@ -47,7 +47,7 @@ B_LET_IN = (
 B_NEEDED = 5.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def link(vf: Any, vi: Any, li: Any, i: int, lane: int) -> None:
     """Puts node i (position set) into the list of `lane`, searching from the rear."""
     s = vf[i, S]
@@ -67,7 +67,7 @@ def link(vf: Any, vi: Any, li: Any, i: int, lane: int) -> None:
         li[lane, TAIL] = i
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def unlink(vi: Any, li: Any, i: int) -> None:
     """Takes node i out of its lane's list."""
     lane, ahead, behind = vi[i, LANE], vi[i, AHEAD], vi[i, BEHIND]
@@ -81,7 +81,7 @@ def unlink(vi: Any, li: Any, i: int) -> None:
         li[lane, TAIL] = ahead
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def unclaim(li: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, lane: int, i: int) -> None:
     """Gives back the ticket of i on `lane`, if it has one; the others keep their order."""
     n = li[lane, NCL]
@@ -95,7 +95,7 @@ def unclaim(li: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, lane: int, i: int
             return
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def release(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, i: int
 ) -> None:
@@ -104,7 +104,7 @@ def release(
     for _ in range(6):
         if lane < 0 or li[lane, JUNC] < 0:
             break
-        unclaim(li, cl_row, cl_odo, cl_ticket, lane, i)
+        unclaim(li, cl_row, cl_odo, cl_ticket, int(lane), i)
         lane = hop[vi[i, ROUTE], lane]
     if vi[i, EXITL] >= 0:
         lf[vi[i, EXITL], LPEND] -= vf[i, LEN] + vf[i, S0]
@@ -112,7 +112,7 @@ def release(
     vi[i, RESV] = -1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def remove(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, i: int
 ) -> None:
@@ -122,16 +122,16 @@ def remove(
         unlink(vi, li, i + half)
     if vi[i, LANE] >= 0:
         unlink(vi, li, i)
-        unclaim(li, cl_row, cl_odo, cl_ticket, vi[i, LANE], i)
+        unclaim(li, cl_row, cl_odo, cl_ticket, int(vi[i, LANE]), i)
     if vi[i, KIND] == BACKGROUND:
         release(vf, vi, lf, li, hop, cl_row, cl_odo, cl_ticket, i)
     for k in range(vi[i, NB]):
-        unclaim(li, cl_row, cl_odo, cl_ticket, vi[i, BK + k], i)
+        unclaim(li, cl_row, cl_odo, cl_ticket, int(vi[i, BK + k]), i)
     vi[i, :] = -1
     vi[i, KIND] = FREE_ROW
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     """Fastest next speed from which braking by b ends behind a leader that brakes by B_LEADER."""
     room = gap + v_leader * v_leader / (2.0 * B_LEADER)
@@ -140,7 +140,7 @@ def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     return float(-b * dt + np.sqrt(b * b * dt * dt + 2.0 * b * room))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def drop_back(
     vf: Any, vi: Any, lf: Any, li: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, i: int
 ) -> None:
@@ -152,11 +152,11 @@ def drop_back(
             behind += lf[vi[i, BK + k], LLEN]
         if behind < vf[i, LEN]:
             return
-        unclaim(li, cl_row, cl_odo, cl_ticket, vi[i, BK + n - 1], i)
+        unclaim(li, cl_row, cl_odo, cl_ticket, int(vi[i, BK + n - 1]), i)
         vi[i, NB] = n - 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def push_back(
     vf: Any, vi: Any, lf: Any, li: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, i: int,
     lane: int, past: float,
@@ -164,7 +164,7 @@ def push_back(
     """The front of i has left `lane` by `past` metres; the body still lies on it."""
     n = min(vi[i, NB], NUM_BK - 1)
     if vi[i, NB] == NUM_BK:
-        unclaim(li, cl_row, cl_odo, cl_ticket, vi[i, BK + NUM_BK - 1], i)
+        unclaim(li, cl_row, cl_odo, cl_ticket, int(vi[i, BK + NUM_BK - 1]), i)
     for k in range(n, 0, -1):
         vi[i, BK + k] = vi[i, BK + k - 1]
     vi[i, BK] = lane
@@ -173,7 +173,7 @@ def push_back(
     lf[lane, LODO] = vf[i, ODO] - past
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def change_lanes(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, act: Any, pv_start: Any, pv: Any, cl_row: Any,
     cl_odo: Any, cl_ticket: Any, counts: Any,
@@ -301,16 +301,16 @@ def change_lanes(
         vf[g, S], vf[g, V], vf[g, LEN], vf[g, A] = s, v, length, vf[i, A]
         vf[g, S0], vf[g, T], vf[g, AMAX], vf[g, BCOM] = vf[i, S0], vf[i, T], a_max, vf[i, BCOM]
         vf[g, ODO] = vf[i, ODO]
-        link(vf, vi, li, g, lane)
+        link(vf, vi, li, g, int(lane))
         vf[i, S] = s * lf[best_lane, LLEN] / lf[lane, LLEN]
-        link(vf, vi, li, i, best_lane)
+        link(vf, vi, li, i, int(best_lane))
         vi[i, GL], vi[i, SIDE] = lane, best
         vf[i, LCP] = 0.0
         vf[i, LCW] = -best * 0.5 * (lf[lane, LWID] + lf[best_lane, LWID])
         vf[i, D] = vf[i, LCW]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def locate(vi: Any, lf: Any, pt_start: Any, pt: Any, i: int, s: float, d: float, out: Any) -> None:
     """World x, y, z of the point s on i's lane (negative: on the lanes behind), d to the left, into `out`."""
     lane = vi[i, LANE]
@@ -336,7 +336,7 @@ def locate(vi: Any, lf: Any, pt_start: Any, pt: Any, i: int, s: float, d: float,
     out[2] = pt[lo, 3] + w * (pt[hi, 3] - pt[lo, 3])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def advance(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, act: Any, pt_start: Any, pt: Any, cl_row: Any,
     cl_odo: Any, cl_ticket: Any, leg_i: Any, key: Any, lane_stat: Any, arrived: Any,
@@ -392,9 +392,9 @@ def advance(
                 unlink(vi, li, i + half)
                 vi[i, GL] = -1
             unlink(vi, li, i)
-            push_back(vf, vi, lf, li, cl_row, cl_odo, cl_ticket, i, lane, past)
+            push_back(vf, vi, lf, li, cl_row, cl_odo, cl_ticket, i, int(lane), past)
             vf[i, S] = past
-            link(vf, vi, li, i, nxt)
+            link(vf, vi, li, i, int(nxt))
             if vi[i, RESV] == nxt:
                 vi[i, RESV] = -1
             if vi[i, EXITL] == nxt:

@@ -29,6 +29,7 @@ CURB_M = 2.0  # of pavement before and behind a crossing
 WAIT_M = 0.5  # distance kept from the kerb
 PUSH_MPS, PUSH_M, BODY_M = 0.6, 0.4, 0.6
 RELAX_PER_S = 0.5
+FREE_REACH_S, CROSSING_REACH_S = 2.5, 0.6  # on a crossing the vehicles are the ones to wait
 MAX_ASIDE_MPS = 0.8
 LOOK_M, CLEAR_M, DODGE_MPS = 3.5, 0.8, 0.5
 STOP_DECEL_MPS2 = 2.5  # a vehicle that needs less than this is trusted to stop
@@ -88,6 +89,7 @@ class Walkers:
     _line: F64 = field(init=False)  # (N, 4) origin of u in the world, tangent
     _is_over: Bool = field(init=False)  # has stepped onto the roadway
     _span: F64 = field(init=False)  # (X, 2) of each crossing row along its crossing's axis
+    _cars: F64 = field(default_factory=lambda: np.zeros((8, 0)))
     _index: matching.RoadIndex | None = None
     _open_lanes: Bool | None = None
 
@@ -171,13 +173,14 @@ class Walkers:
         if self.row.size == 0:
             return
         self._steps_aside()
+        self._look_at_vehicles()
         for p in np.unique(self._path[self.row]).tolist():
             path, on = self.paths[p], self.row[self._path[self.row] == p]
             self._turn(path, on)
             if path.crossing >= 0:
                 self._at_crossing(path, on, dt_s, light, vf, vi, block)
             else:
-                self._among_vehicles(path, on)
+                self._among_vehicles(path, on, FREE_REACH_S)
 
     def _appear(self, now_s: float) -> None:
         new = []
@@ -241,7 +244,8 @@ class Walkers:
         along, across = ahead * dist, left * dist
         blocked = (along > 0.0) & (along < LOOK_M) & (np.abs(across) < CLEAR_M)
         nearest = np.where(blocked, along, 1e9).argmin(axis=1)
-        dodge = np.where(across[np.arange(row.size), nearest] >= 0.0, -DODGE_MPS, DODGE_MPS)
+        beside = np.asarray(across)[np.arange(row.size), nearest]
+        dodge = np.where(beside >= 0.0, -DODGE_MPS, DODGE_MPS)
         aside = aside + np.where(blocked.any(axis=1), dodge, 0.0)
         self._du[row] = np.maximum(self._pace[row] - brake, 0.2 * self._pace[row])
         self._dw[row] = np.clip(
@@ -272,10 +276,11 @@ class Walkers:
             return
         # The roadway in the walker's own direction: where each lane begins and ends for this path.
         span = self._span[lanes]
-        begin = path.from_m + (length - span[:, 1] if path.is_back else span[:, 0])
-        end = path.from_m + (length - span[:, 0] if path.is_back else span[:, 1])
-        u, pace = self._u[over], self._pace[over]
-        soon = (u[:, None] < end) & (u[:, None] + 3.0 * pace[:, None] > begin)
+        near, far = (length - span[:, 1], length - span[:, 0]) if path.is_back else span.T
+        begin, end = path.from_m + near, path.from_m + far
+        self._among_vehicles(path, over, CROSSING_REACH_S)
+        u, paces = self._u[over], self._pace[over]
+        soon = (u[:, None] < end) & (u[:, None] + 3.0 * paces[:, None] > begin)
         block[lanes[soon.any(axis=0)]] = 2
 
     def _signal(self, crossing: int, light: U8) -> int:
@@ -329,27 +334,35 @@ class Walkers:
                     todo.append((before, way + float(t.lf[before, k.LLEN])))
         return True
 
-    def _among_vehicles(self, path: Path, on: I64) -> None:
-        """On a free path: stop short of the strip a moving vehicle is about to sweep."""
-        st, sc = self.states, self.statics
-        cars = np.flatnonzero(st.valid & (sc.control != int(Control.WALKER)))
-        if cars.size == 0:
+    def _among_vehicles(self, path: Path, on: I64, reach_s: float) -> None:
+        """Stops short of the strip that a vehicle covers, or sweeps within `reach_s`."""
+        cars = self._cars
+        if cars.shape[1] == 0:
             return
-        c, s = np.cos(st.yaw_rad[cars]), np.sin(st.yaw_rad[cars])
-        front = sc.length_m[cars] - sc.rear_overhang_m[cars]
-        back = -(sc.total_length_m[cars] - front)
-        reach = front + 1.0 + 2.5 * np.maximum(st.speed_mps[cars], 0.0)
-        half = 0.5 * sc.width_m[cars] + 0.8
+        cx, cy, c, s, back, front, half, speed = cars
+        reach = front + 0.5 + reach_s * speed
 
         def inside(x: F64, y: F64) -> Bool:
-            dx, dy = x[:, None] - st.x_m[cars], y[:, None] - st.y_m[cars]
+            dx, dy = x[:, None] - cx, y[:, None] - cy
             along, across = dx * c + dy * s, dy * c - dx * s
             return np.asarray((along > back - 0.5) & (along < reach) & (np.abs(across) < half))
 
+        st = self.states
         x, y = st.x_m[on], st.y_m[on]
         nx, ny, _, _ = path.at(self._u[on] + self._pace[on])
         held = (inside(nx, ny) & ~inside(x, y)).any(axis=1)
         self._du[on[held]] = 0.0
+
+    def _look_at_vehicles(self) -> None:
+        """Columns of all vehicles: position, direction, extent behind and ahead of it, half width, speed."""
+        st, sc = self.states, self.statics
+        on = np.flatnonzero(st.valid & (sc.control != int(Control.WALKER)))
+        front = sc.length_m[on] - sc.rear_overhang_m[on]
+        yaw = st.yaw_rad[on]
+        self._cars = np.stack(
+            (st.x_m[on], st.y_m[on], np.cos(yaw), np.sin(yaw), front - sc.total_length_m[on], front,
+             0.5 * sc.width_m[on] + 0.8, np.maximum(st.speed_mps[on], 0.0))
+        )  # fmt: skip
 
     # Motion ------------------------------------------------------------------------------------
 
