@@ -164,15 +164,20 @@ class Controller:
                     self.ask(k)
             if pressed[k] and self.walk[k] != _WALK:
                 self.ask(k)
-        if not self.is_changing and self._conflict_ns is None and self._others_ask():
-            self._conflict_ns = t_ns
-            self.version += 1
+        self._note_conflict()
 
     def ask(self, group: int) -> None:
         """Remember that `group` wants green."""
         if not self.call[group]:
             self.call[group] = True
             self.wait_since_ns[group] = self.t_ns
+            self.version += 1
+            self._note_conflict()
+
+    def _note_conflict(self) -> None:
+        """From the first call of somebody else on, the running green has a maximum."""
+        if not self.is_changing and self._conflict_ns is None and self._others_ask():
+            self._conflict_ns = self.t_ns
             self.version += 1
 
     def _advance(self, t_ns: int) -> None:
