@@ -1,6 +1,6 @@
 """How long until something happens: `icv --help`, and the first world step with warm and with cold kernel caches.
 
-The first step is a corridor run of a single tick, without warm-up traffic, in a fresh process: reading the map, composing the world
+The first step is a corridor run of a single tick in a fresh process: reading the map, composing the world
 and stepping it once. "process" counts from the start of Python, "run" from the call of `run_scene`.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from sim.bench.child import run_child
 from sim.bench.measure import Row, row, timed
 
-_ONE_TICK = ("duration_s=0.01", "tick_ms=10", "demand.warm_up_s=0")
+_ONE_TICK = ("duration_s=0.01", "tick_ms=10")
 
 
 def rows(runs: int) -> Iterator[Row]:
