@@ -7,7 +7,6 @@ in the same tick. Until localisation is ready the vehicle brakes.
 
 from __future__ import annotations
 
-
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,8 +41,8 @@ class OnboardConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    control_period_ms: int = Field(20, ge=1, le=100)
-    planning_period_ms: int = Field(100, ge=10, le=1000)
+    control_period_ms: int = Field(default=20, ge=1, le=100)
+    planning_period_ms: int = Field(default=100, ge=10, le=1000)
     planning: PlanningConfig = PlanningConfig()
     fusion: FusionConfig = FusionConfig()
     control: ControlConfig = ControlConfig()
@@ -138,14 +137,21 @@ class OnboardUnit:
         command = self.controller.command(self._plan, t_ns, own.speed_mps, self._urgent)
         self._accel_mps2 = command.accel_mps2
         out.vehicle = VehicleCommand(
-            t_ns, command.accel_mps2, command.steer_rad, self._doors if own.speed_mps < 0.1 else 0, self._flags
+            t_ns,
+            command.accel_mps2,
+            command.steer_rad,
+            self._doors if own.speed_mps < 0.1 else 0,
+            self._flags,
         )
         return out
 
     def _locate(self, own: Estimate) -> tuple[float, float, float]:
         if self._s_m is None:
             place = self.planner.project(
-                np.array([own.x_m]), np.array([own.y_m]), 0.0, self.corridor.start_s_m + FIRST_LOOK_M
+                np.array([own.x_m]),
+                np.array([own.y_m]),
+                0.0,
+                self.corridor.start_s_m + FIRST_LOOK_M,
             )
             self._s_m = float(place[0, 0])
         located = self.controller.locate(own.x_m, own.y_m, own.yaw_rad, self._s_m)
@@ -164,7 +170,11 @@ class OnboardUnit:
         )
         pose = Pose(s, d, heading, own.speed_mps, self._accel_mps2, self._hitch_rad)
         plan = self.planner.plan(
-            t_ns, pose, planner_objects(tracks, directive.reach_m), directive.cap_mps, directive.stop_s_m - params.front_x_m
+            t_ns,
+            pose,
+            planner_objects(tracks, directive.reach_m),
+            directive.cap_mps,
+            directive.stop_s_m - params.front_x_m,
         )
         self._plan = plan
         self._doors = directive.doors

@@ -47,12 +47,17 @@ def curvature_of_points(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(2.0 * cross / (np.hypot(ax, ay) * np.hypot(bx, by) * np.hypot(cx, cy)))
 
 
-def box_corners(x: float, y: float, yaw: float, half_length: float, half_width: float) -> np.ndarray:
+def box_corners(
+    x: float, y: float, yaw: float, half_length: float, half_width: float
+) -> np.ndarray:
     """(4, 2) corners, counter-clockwise."""
     c, s = cos(yaw), sin(yaw)
     return np.array(
         [
-            (x + c * u * half_length - s * w * half_width, y + s * u * half_length + c * w * half_width)
+            (
+                x + c * u * half_length - s * w * half_width,
+                y + s * u * half_length + c * w * half_width,
+            )
             for u, w in ((1, 1), (-1, 1), (-1, -1), (1, -1))
         ]
     )

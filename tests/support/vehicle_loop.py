@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from protocols.messages import Map, MapLane, MapMovement, Maneuver, Spat
+from protocols.messages import Maneuver, Map, MapLane, MapMovement, Spat
 from protocols.participant import Inbox, Outbox, Received
 from protocols.sensing import CabinReading, Gnss, Imu, ObjectList, Odometry, Readings
 from protocols.simtime import Now
@@ -80,7 +80,9 @@ class Trace:
     doors: list[int] = field(default_factory=list)
     modes: list[tuple[float, str, str]] = field(default_factory=list)
     sent: list[tuple[float, object]] = field(default_factory=list)
-    gap_m: list[float] = field(default_factory=list)  # true distance to the nearest thing ahead, bumper to its near end
+    gap_m: list[float] = field(
+        default_factory=list
+    )  # true distance to the nearest thing ahead, bumper to its near end
 
     def column(self, name: str) -> np.ndarray:
         """One column as an array."""
@@ -150,7 +152,11 @@ def drive(
             )  # fmt: skip
             out: Outbox = unit.on_tick(Now(first_tick + k, t_ns), Inbox(tuple(messages), readings))
             assert out.vehicle is not None
-            accel_cmd, steer_cmd, doors = out.vehicle.accel_mps2, out.vehicle.steer_rad, out.vehicle.open_doors
+            accel_cmd, steer_cmd, doors = (
+                out.vehicle.accel_mps2,
+                out.vehicle.steer_rad,
+                out.vehicle.open_doors,
+            )
             if out.plan is not None:
                 trace.modes.append((t_s, out.plan.mode, out.plan.reason))
             trace.sent.extend((t_s, item) for item in out.transmissions)
@@ -186,7 +192,9 @@ def _place(path: ReferencePath, x: float, y: float) -> tuple[float, float]:
     return best[1], best[2]
 
 
-def _see(t_ns: int, t_s: float, things: tuple[Thing, ...], x: float, y: float, yaw: float) -> ObjectList:
+def _see(
+    t_ns: int, t_s: float, things: tuple[Thing, ...], x: float, y: float, yaw: float
+) -> ObjectList:
     rows = [(thing, thing.pose(t_s)) for thing in things if thing.is_seen(t_s)]
     c, s = np.cos(yaw), np.sin(yaw)
     table = np.array(

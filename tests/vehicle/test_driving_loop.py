@@ -13,7 +13,14 @@ from protocols.roads.network import RightOfWay
 from protocols.sensing import CabinReading
 from tests.support.vehicle_loop import QUIET, Noise, Thing, Trace, corridor_of, drive, path_of
 from vehicle.driving import StopTask
-from vehicle.driving.corridor import Approach, ConflictEvent, CrossingEvent, JunctionEvent, LineEvent, StationEvent
+from vehicle.driving.corridor import (
+    Approach,
+    ConflictEvent,
+    CrossingEvent,
+    JunctionEvent,
+    LineEvent,
+    StationEvent,
+)
 from vehicle.dynamics import vehicle_params
 from vehicle.onboard import OnboardConfig, OnboardUnit
 
@@ -21,7 +28,15 @@ BUS = vehicle_params("articulated_bus_18m")
 SHUTTLE = vehicle_params("shuttle")
 S = 1_000_000_000
 SIGNAL = LineEvent(240.0, 0, 0, "1/0/-1", ("1/0/-1", "9/0/-1"))
-CURVES = [(90.0, 0.0), (pi * 50, 1 / 100), (60.0, 0.0), (pi * 40, -1 / 50), (60.0, 0.0), (200.0, 1 / 200), (90.0, 0.0)]
+CURVES = [
+    (90.0, 0.0),
+    (pi * 50, 1 / 100),
+    (60.0, 0.0),
+    (pi * 40, -1 / 50),
+    (60.0, 0.0),
+    (200.0, 1 / 200),
+    (90.0, 0.0),
+]
 
 
 def lights(*schedule: tuple[float, Light], tells_green: bool = True) -> object:
@@ -31,9 +46,13 @@ def lights(*schedule: tuple[float, Light], tells_green: bool = True) -> object:
         t = t_ns / S
         now = max(i for i, (since, _) in enumerate(schedule) if t >= since)
         end = int(schedule[now + 1][0] * S) if now + 1 < len(schedule) else None
-        green = next((int(a * S) for a, light in schedule[now + 1 :] if light == Light.GREEN_PROTECTED), None)
+        green = next(
+            (int(a * S) for a, light in schedule[now + 1 :] if light == Light.GREEN_PROTECTED), None
+        )
         green = green if tells_green else None
-        state = PhaseState(1, schedule[now][1], int(schedule[now][0] * S), end, end, end, green, None)
+        state = PhaseState(
+            1, schedule[now][1], int(schedule[now][0] * S), end, end, end, green, None
+        )
         return Spat(t_ns, 1, "J", (state,), False)
 
     return spat
@@ -69,7 +88,7 @@ def test_stations_are_met_within_30_cm_and_5_cm_beside_in_20_noisy_runs() -> Non
     along, beside = [], []
     for seed in range(20):
         corridor = corridor_of(path, stations=(StationEvent(200.0, task, "A", -1),))
-        trace, unit = drive(
+        trace, _ = drive(
             corridor, BUS, 60.0, seed=seed, noise=Noise(), until=lambda t: t.doors[-1] != 0
         )
         assert trace.doors[-1] == -1  # platform side
@@ -106,16 +125,19 @@ def test_doors_wait_for_timetable_and_boarding_and_the_bus_leaves_with_doors_shu
 
 
 @pytest.mark.parametrize(("requested_at_s", "served"), [(2.0, True), (None, False)])
-def test_on_call_stops_are_served_on_request_only(requested_at_s: float | None, served: bool) -> None:
+def test_on_call_stops_are_served_on_request_only(
+    requested_at_s: float | None, served: bool
+) -> None:
     corridor = corridor_of(
-        path_of([(400.0, 0.0)], 11.1), stations=(StationEvent(200.0, StopTask(4, is_on_call=True), "D", -1),)
+        path_of([(400.0, 0.0)], 11.1),
+        stations=(StationEvent(200.0, StopTask(4, is_on_call=True), "D", -1),),
     )
 
     def cabin(t_s: float, doors: int) -> CabinReading:
         waiting = (4,) if requested_at_s is not None and t_s >= requested_at_s else ()
         return CabinReading(int(t_s * S), doors, True, 0, False, waiting)
 
-    trace, unit = drive(corridor, BUS, 38.0, cabin=cabin)
+    trace, _ = drive(corridor, BUS, 38.0, cabin=cabin)
     assert any(trace.doors) == served
     if not served:
         middle = trace.column("speed_mps")[np.abs(trace.column("front_s_m") - 200.0) < 5.0]
@@ -149,7 +171,9 @@ def test_never_heard_is_red() -> None:
 
 
 def test_easing_off_towards_a_known_green_saves_the_stop() -> None:
-    corridor = corridor_of(path_of([(700.0, 0.0)], 13.9), lines=(LineEvent(340.0, 0, 0, "1/0/-1", ("9/0/-1",)),))
+    corridor = corridor_of(
+        path_of([(700.0, 0.0)], 13.9), lines=(LineEvent(340.0, 0, 0, "1/0/-1", ("9/0/-1",)),)
+    )
     spat = lights((0.0, Light.RED), (40.0, Light.GREEN_PROTECTED))
     trace, _ = drive(corridor, BUS, 60.0, noise=Noise(), spat=spat)  # type: ignore[arg-type]
     speed, front = trace.column("speed_mps"), trace.column("front_s_m")
@@ -161,7 +185,9 @@ def test_easing_off_towards_a_known_green_saves_the_stop() -> None:
 def test_an_intruder_60_m_ahead_is_braked_for_in_time() -> None:
     # 50 km/h, 60 m from bumper to the standing car: 13.9^2 / 120 = 1.6 m/s2 would just do
     car = Thing(lambda _t: (100.0 + 2.25, 0.0, 0.0, 0.0))
-    trace, _ = drive(corridor_of(path_of([(400.0, 0.0)], 13.9)), BUS, 25.0, speed_mps=13.9, things=(car,))
+    trace, _ = drive(
+        corridor_of(path_of([(400.0, 0.0)], 13.9)), BUS, 25.0, speed_mps=13.9, things=(car,)
+    )
     assert trace.speed_mps[-1] == 0.0
     assert 96.0 < trace.front_s_m[-1] < 99.7
     assert trace.column("accel_mps2").min() > -5.0
@@ -170,13 +196,22 @@ def test_an_intruder_60_m_ahead_is_braked_for_in_time() -> None:
 
 def test_an_intruder_too_near_still_meets_full_braking() -> None:
     car = Thing(lambda _t: (60.0 + 2.25, 0.0, 0.0, 0.0))
-    trace, _ = drive(corridor_of(path_of([(400.0, 0.0)], 13.9)), BUS, 3.0, speed_mps=13.9, things=(car,))
+    trace, _ = drive(
+        corridor_of(path_of([(400.0, 0.0)], 13.9)), BUS, 3.0, speed_mps=13.9, things=(car,)
+    )
     assert trace.column("accel_mps2").min() < -4.7
 
 
 def test_a_slow_vehicle_is_followed_at_a_time_gap() -> None:
     car = Thing(lambda t: (110.0 + 7.0 * t, 0.0, 0.0, 7.0))
-    trace, _ = drive(corridor_of(path_of([(800.0, 0.0)], 13.9)), BUS, 60.0, speed_mps=12.0, noise=Noise(), things=(car,))
+    trace, _ = drive(
+        corridor_of(path_of([(800.0, 0.0)], 13.9)),
+        BUS,
+        60.0,
+        speed_mps=12.0,
+        noise=Noise(),
+        things=(car,),
+    )
     gap = 110.0 + 7.0 * trace.t_s[-1] - 2.25 - trace.front_s_m[-1]
     assert trace.speed_mps[-1] == approx(7.0, abs=0.4)
     assert 3.0 + 0.8 * 7.0 < gap < 3.0 + 3.0 * 7.0
@@ -212,7 +247,9 @@ def test_way_is_given_to_those_who_have_it(right_of_way: RightOfWay) -> None:
         return 153.5, -130.0 + speed * t if speed else -12.0, pi / 2, speed
 
     line = LineEvent(145.0, -1, 2, "1/0/-1", ("9/0/-1",))
-    corridor = corridor_of(path_of([(400.0, 0.0)], 11.1), lines=(line,), junctions=(crossing_traffic(right_of_way),))
+    corridor = corridor_of(
+        path_of([(400.0, 0.0)], 11.1), lines=(line,), junctions=(crossing_traffic(right_of_way),)
+    )
     trace, _ = drive(corridor, BUS, 45.0, noise=Noise(), things=(Thing(pose),))
     front, t = trace.column("front_s_m"), trace.column("t_s")
     y = np.array([pose(v)[1] for v in t])
@@ -232,7 +269,9 @@ def test_a_stop_sign_is_stopped_at() -> None:
 
 
 def test_priority_is_asked_for_refreshed_and_cancelled() -> None:
-    corridor = corridor_of(path_of([(700.0, 0.0)], 13.9), lines=(LineEvent(440.0, 0, 0, "1/0/-1", ("9/0/-1",)),))
+    corridor = corridor_of(
+        path_of([(700.0, 0.0)], 13.9), lines=(LineEvent(440.0, 0, 0, "1/0/-1", ("9/0/-1",)),)
+    )
     trace, _ = drive(corridor, BUS, 55.0, spat=lights((0.0, Light.GREEN_PROTECTED)))  # type: ignore[arg-type]
     requests = [(t, item.message) for t, item in trace.sent if item.topic == "v2x/vir"]  # type: ignore[attr-defined]
     assert all(isinstance(m, VehicleIntention) for _, m in requests)

@@ -9,7 +9,14 @@ import pytest
 from pytest import approx
 
 from protocols.errors import ConfigError
-from vehicle.dynamics import BodyParams, VehicleParams, _kernels, catalogue, step_bodies, vehicle_params
+from vehicle.dynamics import (
+    BodyParams,
+    VehicleParams,
+    _kernels,
+    catalogue,
+    step_bodies,
+    vehicle_params,
+)
 
 BUS = vehicle_params("articulated_bus_18m")
 
@@ -26,7 +33,12 @@ def run(
     table = BodyParams.of([params] * n)
     for _ in range(round(seconds / dt)):
         step_bodies(
-            np.arange(n, dtype=np.int32), *state.values(), np.full(n, accel), np.full(n, steer), table, dt
+            np.arange(n, dtype=np.int32),
+            *state.values(),
+            np.full(n, accel),
+            np.full(n, steer),
+            table,
+            dt,
         )
 
 
@@ -115,7 +127,12 @@ def test_the_speed_limit_of_the_vehicle_is_kept() -> None:
 def test_only_the_named_rows_move() -> None:
     state = bodies(n=3, speed=5.0)
     step_bodies(
-        np.array([1], np.int32), *state.values(), np.zeros(1), np.zeros(1), BodyParams.of([BUS]), 0.01
+        np.array([1], np.int32),
+        *state.values(),
+        np.zeros(1),
+        np.zeros(1),
+        BodyParams.of([BUS]),
+        0.01,
     )
     assert state["x"].tolist() == [0.0, 0.05, 0.0]
 
@@ -124,7 +141,12 @@ def test_counts_that_disagree_are_refused() -> None:
     state = bodies(n=2)
     with pytest.raises(ValueError, match="2 rows to step, but 1 parameter rows"):
         step_bodies(
-            np.arange(2, dtype=np.int32), *state.values(), np.zeros(2), np.zeros(2), BodyParams.of([BUS]), 0.01
+            np.arange(2, dtype=np.int32),
+            *state.values(),
+            np.zeros(2),
+            np.zeros(2),
+            BodyParams.of([BUS]),
+            0.01,
         )
 
 

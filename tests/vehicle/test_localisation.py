@@ -19,7 +19,9 @@ def circle(t_s: float, radius: float = 60.0, speed: float = 9.0) -> tuple[float,
     return radius * sin(angle), radius * (1.0 - cos(angle)), angle
 
 
-def simulate(seed: int, seconds: float, bias: float = 0.0) -> tuple[Localiser, list[float], Estimate]:
+def simulate(
+    seed: int, seconds: float, bias: float = 0.0
+) -> tuple[Localiser, list[float], Estimate]:
     """Noise exactly as the filter believes it; squared normalised position-and-yaw errors each second from 3 s on."""
     rng = np.random.default_rng(seed)
     filt = Localiser(CONFIG)
@@ -56,7 +58,7 @@ def test_errors_are_as_large_as_the_covariance_claims() -> None:
 def test_the_position_is_much_better_than_one_fix() -> None:
     errors = []
     for seed in range(10):
-        filt, _, estimate = simulate(seed, 10.0)
+        _, _, estimate = simulate(seed, 10.0)
         x, y, _ = circle(499 * 0.02)
         errors.append((estimate.x_m - x) ** 2 + (estimate.y_m - y) ** 2)
     assert np.sqrt(np.mean(errors)) < 0.12  # a fix alone: 0.2 * sqrt 2 = 0.28
@@ -68,7 +70,7 @@ def test_a_gyro_bias_is_found() -> None:
 
 
 def test_a_wild_fix_is_refused_and_a_lasting_move_believed() -> None:
-    filt, _, before = simulate(2, 6.0)
+    filt, _, _ = simulate(2, 6.0)
     t0 = 6_000_000_000
     x, y, yaw = circle(6.0)
     wild = Gnss(t0, x + 30.0, y, 0.0, 0.2)
@@ -78,7 +80,10 @@ def test_a_wild_fix_is_refused_and_a_lasting_move_believed() -> None:
         t_ns = t0 + k * 100_000_000
         x, y, yaw = circle(t_ns * 1e-9)
         after = filt.update(
-            t_ns, Gnss(t_ns, x + 30.0, y, 0.0, 0.2), Imu(t_ns, 0.0, 0.15, yaw), Odometry(t_ns, 9.0, 0.0, 0.0)
+            t_ns,
+            Gnss(t_ns, x + 30.0, y, 0.0, 0.2),
+            Imu(t_ns, 0.0, 0.15, yaw),
+            Odometry(t_ns, 9.0, 0.0, 0.0),
         )
     assert after.x_m - x == approx(30.0, abs=1.0)
 
@@ -88,7 +93,11 @@ def test_an_old_fix_is_moved_forward() -> None:
     filt.update(0, Gnss(0, 0.0, 0.0, 0.0, 0.01), Imu(0, 0.0, 0.0, 0.0), Odometry(0, 10.0, 0.0, 0.0))
     for k in range(1, 11):
         t_ns = k * 20_000_000
-        fix = Gnss(t_ns - 100_000_000, 10.0 * (t_ns * 1e-9 - 0.1), 0.0, 0.0, 0.01) if k == 10 else None
+        fix = (
+            Gnss(t_ns - 100_000_000, 10.0 * (t_ns * 1e-9 - 0.1), 0.0, 0.0, 0.01)
+            if k == 10
+            else None
+        )
         estimate = filt.update(t_ns, fix, Imu(t_ns, 0.0, 0.0, 0.0), Odometry(t_ns, 10.0, 0.0, 0.0))
     assert estimate.x_m == approx(2.0, abs=0.01)  # 10 m/s for 0.2 s
 
@@ -97,7 +106,9 @@ def test_it_waits_for_a_fix_and_a_heading() -> None:
     filt = Localiser(CONFIG)
     filt.update(0, None, Imu(0, 0.0, 0.0, 0.3), Odometry(0, 0.0, 0.0, 0.0))
     assert not filt.is_ready
-    filt.update(10_000_000, Gnss(10_000_000, 5.0, 6.0, 0.0, 0.1), Imu(10_000_000, 0.0, 0.0, 0.3), None)
+    filt.update(
+        10_000_000, Gnss(10_000_000, 5.0, 6.0, 0.0, 0.1), Imu(10_000_000, 0.0, 0.0, 0.3), None
+    )
     assert filt.is_ready
     assert filt.state[:3].tolist() == [5.0, 6.0, 0.3]
 

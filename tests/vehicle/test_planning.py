@@ -17,11 +17,15 @@ from vehicle.planning.planner import COMFORT, EMERGENCY, FALLBACK, NO_OBJECTS
 
 BUS = vehicle_params("articulated_bus_18m")
 SHUTTLE = vehicle_params("shuttle")
-CURVY = path_of([(60, 0.0), (80, 1 / 60), (40, 0.0), (80, -1 / 40), (200, 0.0)], 13.9, half_width_m=2.5)
+CURVY = path_of(
+    [(60, 0.0), (80, 1 / 60), (40, 0.0), (80, -1 / 40), (200, 0.0)], 13.9, half_width_m=2.5
+)
 STRAIGHT = path_of([(400, 0.0)], 13.9)
 
 
-def standing(s: float, d: float, half_length: float = 2.25, half_width: float = 0.9, person: float = 0.0) -> np.ndarray:
+def standing(
+    s: float, d: float, half_length: float = 2.25, half_width: float = 0.9, person: float = 0.0
+) -> np.ndarray:
     return np.array([(s, d, 0.0, 0.0, half_length, half_width, person, inf)])
 
 
@@ -65,7 +69,9 @@ def test_stop_curve_is_the_motion_it_describes() -> None:
 
 
 @pytest.mark.parametrize(("target", "length"), [(0.8, 15.0), (-0.6, 30.0), (0.0, 20.0)])
-def test_lateral_moves_are_the_quintics_of_their_boundary_conditions(target: float, length: float) -> None:
+def test_lateral_moves_are_the_quintics_of_their_boundary_conditions(
+    target: float, length: float
+) -> None:
     coef = np.zeros(8)
     _kernels.lateral_coefficients(0.3, 0.02, -0.001, target, length, coef)
     twin = naive.solve_polynomial((0.3, 0.02, -0.001), (target, 0.0, 0.0), length)
@@ -95,7 +101,18 @@ def test_boxes_meet_exactly_when_their_polygons_overlap() -> None:
         a = (*rng.uniform(-4, 4, 2), rng.uniform(-pi, pi), *rng.uniform(0.2, 4.0, 2))
         b = (*rng.uniform(-4, 4, 2), rng.uniform(-pi, pi), *rng.uniform(0.2, 4.0, 2))
         ours = _kernels.boxes_meet(
-            a[0], a[1], np.cos(a[2]), np.sin(a[2]), a[3], a[4], b[0], b[1], np.cos(b[2]), np.sin(b[2]), b[3], b[4]
+            a[0],
+            a[1],
+            np.cos(a[2]),
+            np.sin(a[2]),
+            a[3],
+            a[4],
+            b[0],
+            b[1],
+            np.cos(b[2]),
+            np.sin(b[2]),
+            b[3],
+            b[4],
         )
         slow = naive.polygons_overlap(naive.box_corners(*a), naive.box_corners(*b))
         assert ours == slow
@@ -109,10 +126,15 @@ def test_the_planned_points_are_the_offsets_and_its_curvature_is_drivable() -> N
     x = np.array([naive.offset_point(CURVY, row[0], row[4]) for row in plan.column])
     assert np.hypot(plan.column[:, 5] - x[:, 0], plan.column[:, 6] - x[:, 1]).max() < 1e-6
     s = np.linspace(plan.column[0, 0], plan.column[-1, 0], 400)
-    d = [_kernels.lateral(u - plan.start_s_m, plan.lateral[6], plan.lateral, plan.lateral[7])[0] for u in s]
+    d = [
+        _kernels.lateral(u - plan.start_s_m, plan.lateral[6], plan.lateral, plan.lateral[7])[0]
+        for u in s
+    ]
     dense = np.array([naive.offset_point(CURVY, a, b) for a, b in zip(s, d, strict=True)])
     # chords of the path's 0.5 m samples bend by k * 0.5 m at each sample, so look at a smoothed curvature
-    kappa = np.convolve(naive.curvature_of_points(dense[:, 0], dense[:, 1]), np.ones(40) / 40, "valid")
+    kappa = np.convolve(
+        naive.curvature_of_points(dense[:, 0], dense[:, 1]), np.ones(40) / 40, "valid"
+    )
     assert np.abs(kappa).max() < SHUTTLE.max_curvature_per_m
     yaw = np.unwrap(np.arctan2(np.diff(plan.column[:, 6]), np.diff(plan.column[:, 5])))
     assert np.abs(yaw - 0.5 * (plan.column[1:, 7] + plan.column[:-1, 7])).max() < 0.02
@@ -145,7 +167,21 @@ def test_the_joint_along_a_candidate_is_that_of_a_drawn_section() -> None:
             info[0, 4] = 1.0
             start = np.array((12.0, 5.0, 0.0, 0.0, 0.0, 0.0))
             hit = _kernels.collides(
-                path_table(planner), 0.5, prof, start, coef, 1.0, 0.0, 0.0, body, pose, info, objects, cfg, 50, row
+                path_table(planner),
+                0.5,
+                prof,
+                start,
+                coef,
+                1.0,
+                0.0,
+                0.0,
+                body,
+                pose,
+                info,
+                objects,
+                cfg,
+                50,
+                row,
             )
             assert 0 <= hit <= i // 50 + 1
             agree += 1
@@ -178,7 +214,9 @@ def test_comfort_plans_keep_every_comfort_limit(speed: float) -> None:
         assert plan.column[:, 2].max() <= 1.1 + 1e-9
         assert np.abs(plan.column[:, 3]).max() <= 1.01
     else:
-        assert speed > np.sqrt(0.8 * 60)  # 13.5 m/s into a 60 m curve 20 m ahead cannot be comfortable
+        assert speed > np.sqrt(
+            0.8 * 60
+        )  # 13.5 m/s into a 60 m curve 20 m ahead cannot be comfortable
 
 
 def test_a_stop_point_is_never_overrun() -> None:
@@ -272,7 +310,9 @@ def test_the_kernel_is_its_own_python(speed: float) -> None:
         planner = Planner(STRAIGHT, BUS, config)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_kernels, "plan", kernel)
-            plan = planner.plan(0, Pose(50.0, 0.1, 0.01, speed, -0.2, 0.05), objects, stop_s_m=120.0)
+            plan = planner.plan(
+                0, Pose(50.0, 0.1, 0.01, speed, -0.2, 0.05), objects, stop_s_m=120.0
+            )
         results.append((plan, planner.cost.copy(), planner.tier.copy()))
     assert results[0][0].column.tolist() == results[1][0].column.tolist()
     assert results[0][1].tolist() == results[1][1].tolist()
@@ -280,7 +320,9 @@ def test_the_kernel_is_its_own_python(speed: float) -> None:
 
 
 def test_heading_into_the_path_is_taken_from_the_pose() -> None:
-    plan = Planner(STRAIGHT, SHUTTLE).plan(0, Pose(50.0, 0.4, atan(-0.05), 5.0, 0.0, 0.0), NO_OBJECTS)
+    plan = Planner(STRAIGHT, SHUTTLE).plan(
+        0, Pose(50.0, 0.4, atan(-0.05), 5.0, 0.0, 0.0), NO_OBJECTS
+    )
     assert plan.column[0, 4] == approx(0.4)
     assert plan.column[0, 7] == approx(atan(-0.05))
     assert plan.column[-1, 4] == approx(0.0, abs=1e-6)
@@ -295,6 +337,8 @@ def test_heading_into_the_path_is_taken_from_the_pose() -> None:
         ({"horizon_s": 12.0, "dt_s": 0.05}, "exceeds 120 steps"),
     ],
 )
-def test_configurations_that_cannot_work_are_refused(change: dict[str, object], message: str) -> None:
+def test_configurations_that_cannot_work_are_refused(
+    change: dict[str, object], message: str
+) -> None:
     with pytest.raises(ValidationError, match=message):
         PlanningConfig(**change)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from math import inf
 import pytest
 from pytest import approx
 
-from protocols.messages import Light, Map, MapLane, MapMovement, Maneuver, PhaseState, Spat
+from protocols.messages import Light, Maneuver, Map, MapLane, MapMovement, PhaseState, Spat
 from vehicle.driving import DrivingConfig
 from vehicle.driving.corridor import LineEvent
 from vehicle.driving.signals import SignalBoard, Verdict, advise, seconds_to_cover
@@ -24,12 +24,16 @@ def phase(
     def ns(value: float | None) -> int | None:
         return None if value is None else int(value * S)
 
-    return PhaseState(7, light, int(start_s * S), ns(end_s), ns(end_s), ns(likely_s), ns(next_green_s), None)
+    return PhaseState(
+        7, light, int(start_s * S), ns(end_s), ns(end_s), ns(likely_s), ns(next_green_s), None
+    )
 
 
 def movement_map(*pairs: tuple[str, str, int]) -> Map:
     lanes = tuple(
-        MapLane(a, 3.5, None, 0, 0.0, 0.0, 0.0, (0.0,), (0.0,), (MapMovement(b, Maneuver.STRAIGHT, p),))
+        MapLane(
+            a, 3.5, None, 0, 0.0, 0.0, 0.0, (0.0,), (0.0,), (MapMovement(b, Maneuver.STRAIGHT, p),)
+        )
         for a, b, p in pairs
     )
     return Map(0, 11, "J", 0.0, 0.0, lanes)
@@ -37,7 +41,11 @@ def movement_map(*pairs: tuple[str, str, int]) -> Map:
 
 def test_the_phase_is_that_of_the_own_movement() -> None:
     board = SignalBoard()
-    board.hear_map(movement_map(("1/0/-2", "101/0/-1", 6), ("1/0/-3", "100/0/-1", 5), ("1/0/-2", "100/0/-1", 7)))
+    board.hear_map(
+        movement_map(
+            ("1/0/-2", "101/0/-1", 6), ("1/0/-3", "100/0/-1", 5), ("1/0/-2", "100/0/-1", 7)
+        )
+    )
     board.hear_spat(Spat(5 * S, 11, "J", (phase(Light.GREEN_PROTECTED),), False))
     assert board.movement(LINE) == (11, 7, "100/0/-1")
     found = board.phase(LINE, 5 * S, 0.5)
@@ -84,7 +92,12 @@ def test_red_and_unknown_stop(light: Light) -> None:
 
 def test_green_that_lasts_is_passed_and_green_that_ends_is_not() -> None:
     # 100 m at 10 m/s: with acceleration to 14 m/s arrival after 4.44 s + (100 - 53.3) / 14 = 7.78 s
-    assert advise(phase(Light.GREEN_PROTECTED, likely_s=8.0), 100.0, 10.0, 14.0, 0, False, CONFIG).verdict == Verdict.PASS
+    assert (
+        advise(
+            phase(Light.GREEN_PROTECTED, likely_s=8.0), 100.0, 10.0, 14.0, 0, False, CONFIG
+        ).verdict
+        == Verdict.PASS
+    )
     late = advise(phase(Light.GREEN_PROTECTED, likely_s=5.0), 100.0, 10.0, 14.0, 0, False, CONFIG)
     assert late.verdict == Verdict.STOP
     # too near to stop gently: goes on and lets the yellow decide
@@ -124,8 +137,14 @@ def test_easing_off_reaches_the_brake_point_as_green_comes() -> None:
 
 
 def test_dark_heads_mean_stop_first() -> None:
-    assert advise(phase(Light.DARK), 60.0, 9.0, 14.0, 0, False, CONFIG).verdict == Verdict.STOP_THEN_YIELD
-    assert advise(phase(Light.FLASHING_YELLOW), 60.0, 9.0, 14.0, 0, False, CONFIG).verdict == Verdict.YIELD
+    assert (
+        advise(phase(Light.DARK), 60.0, 9.0, 14.0, 0, False, CONFIG).verdict
+        == Verdict.STOP_THEN_YIELD
+    )
+    assert (
+        advise(phase(Light.FLASHING_YELLOW), 60.0, 9.0, 14.0, 0, False, CONFIG).verdict
+        == Verdict.YIELD
+    )
 
 
 def test_time_to_cover_a_distance() -> None:

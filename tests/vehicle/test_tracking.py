@@ -31,7 +31,13 @@ def seen(
         assert frame is not None
         c, s = np.cos(frame.yaw_rad), np.sin(frame.yaw_rad)
         dx, dy = x - frame.x_m, y - frame.y_m
-        x, y, vx, vy, yaw = c * dx + s * dy, c * dy - s * dx, c * vx + s * vy, c * vy - s * vx, yaw - frame.yaw_rad
+        x, y, vx, vy, yaw = (
+            c * dx + s * dy,
+            c * dy - s * dx,
+            c * vx + s * vy,
+            c * vy - s * vx,
+            yaw - frame.yaw_rad,
+        )
     n = len(rows)
     return ObjectList(
         t_ns, world, x, y, yaw, vx, vy, np.full(n, size[0]), np.full(n, size[1]), np.full(n, kind, np.uint8),
@@ -159,7 +165,9 @@ def test_own_body_in_rsm_and_own_echo_are_no_obstacles() -> None:
     for k in range(5):
         t = k * STEP_NS
         tracker.update(t, me, joint) if k == 0 else None
-        tracker.add_rsm(rsm(t, 100.0 + 3.4 * np.cos(1.0), 50.0 + 3.4 * np.sin(1.0), 1.0, 0.0, kind=5))
+        tracker.add_rsm(
+            rsm(t, 100.0 + 3.4 * np.cos(1.0), 50.0 + 3.4 * np.sin(1.0), 1.0, 0.0, kind=5)
+        )
         tracker.add_rsm(rsm(t, rear_x, rear_y, rear, 0.0, kind=5))
         tracker.add_bsm(bsm(t, 77, 100.0, 50.0, 1.0, 0.0))
         assert tracker.update(t, me, joint).id.size == 0
@@ -179,7 +187,10 @@ def test_body_frame_detections_land_in_the_world() -> None:
 
 def test_the_order_of_detections_does_not_matter() -> None:
     rng = np.random.default_rng(8)
-    rows = [(float(x), float(y), float(v), 0.0) for x, y, v in rng.uniform((5, -20, 0), (100, 20, 12), (30, 3))]
+    rows = [
+        (float(x), float(y), float(v), 0.0)
+        for x, y, v in rng.uniform((5, -20, 0), (100, 20, 12), (30, 3))
+    ]
     results = []
     for seed in (None, 1):
         tracker = make()

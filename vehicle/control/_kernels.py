@@ -11,19 +11,21 @@ from numba import njit
 @njit(cache=True, error_model="numpy")
 def column_at(table: Any, u: float, c: int) -> float:
     """Column c at fractional row u, held at the ends."""
-    i = min(max(int(math.floor(u)), 0), table.shape[0] - 2)
+    i = min(max(math.floor(u), 0), table.shape[0] - 2)
     f = min(max(u - i, 0.0), 1.0)
     return float(table[i, c] + f * (table[i + 1, c] - table[i, c]))
 
 
 @njit(cache=True, error_model="numpy")
-def locate(path: Any, step: float, x: float, y: float, yaw: float, s_guess: float, out: Any) -> None:
+def locate(
+    path: Any, step: float, x: float, y: float, yaw: float, s_guess: float, out: Any
+) -> None:
     """out[0:3] = s, d, heading against the path, by Newton from a guess that is a few metres off at most."""
     s = s_guess
     c = q = dx = dy = 0.0
     for _ in range(4):
         u = s / step
-        i = min(max(int(math.floor(u)), 0), path.shape[0] - 2)
+        i = min(max(math.floor(u), 0), path.shape[0] - 2)
         f = min(max(u - i, 0.0), 1.0)
         turn = path[i, 2] + f * (path[i + 1, 2] - path[i, 2])
         c, q = math.cos(turn), math.sin(turn)
@@ -90,7 +92,9 @@ def control(
     if v_plan < 0.02 and v_soon < 0.02 and speed < 0.05:
         out[3] = max(cfg[11], min(last_accel, 0.0) - cfg[9] * period)  # the brake closes gently
         return
-    want = column_at(column, lead, 2) + cfg[7] * min(max(rest, -1.0), 1.0) + cfg[8] * (v_plan - speed)
+    want = (
+        column_at(column, lead, 2) + cfg[7] * min(max(rest, -1.0), 1.0) + cfg[8] * (v_plan - speed)
+    )
     if v_soon < 0.02 and v_plan < 0.02:
         want = min(want, -0.3)  # the plan stands, the wheels still roll
     room = (cfg[10] if is_urgent else cfg[9]) * period

@@ -36,7 +36,9 @@ class Command:
 class Controller:
     """Tracks trajectories on one path table (see `Planner.table`)."""
 
-    def __init__(self, table: F64, params: VehicleParams, config: ControlConfig, period_s: float) -> None:
+    def __init__(
+        self, table: F64, params: VehicleParams, config: ControlConfig, period_s: float
+    ) -> None:
         self._table = table
         self._period_s = period_s
         self._cfg: F64 = np.array((
@@ -48,7 +50,9 @@ class Controller:
         self._out = np.zeros(7)
         self._accel_mps2 = 0.0
 
-    def locate(self, x_m: float, y_m: float, yaw_rad: float, s_guess_m: float) -> tuple[float, float, float]:
+    def locate(
+        self, x_m: float, y_m: float, yaw_rad: float, s_guess_m: float
+    ) -> tuple[float, float, float]:
         """(s, d, heading against the path) of the origin, from a guess a few metres off at most."""
         out = self._out
         _kernels.locate(self._table, STEP_M, x_m, y_m, yaw_rad, s_guess_m, out)

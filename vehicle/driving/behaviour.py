@@ -114,7 +114,9 @@ class Driver:
 
         # right of way and people
         for junction in c.junctions:
-            if junction.s_out_m < front_s_m or junction.s_line_m > min(horizon, stop + 1.0, front_s_m + 70.0):
+            if junction.s_out_m < front_s_m or junction.s_line_m > min(
+                horizon, stop + 1.0, front_s_m + 70.0
+            ):
                 continue
             if tracks.x_m.size and junction.s_in_m < stop + 1.0:
                 self._trust(junction, front_s_m, tracks, reach)
@@ -132,8 +134,14 @@ class Driver:
                 crossing, front_s_m, self._params.total_length_m, speed_mps, top, tracks, x, y,
                 0.5 * self._params.width_m + 0.8, config,
             ) and line_s < stop:  # fmt: skip
-                stop, mode, reason = max(line_s, front_s_m - 0.5), "crossing", "people on the crossing"
-        walkers = walker_cap_mps(track_s_m, track_d_m, tracks, front_s_m, 0.5 * self._params.width_m, config)
+                stop, mode, reason = (
+                    max(line_s, front_s_m - 0.5),
+                    "crossing",
+                    "people on the crossing",
+                )
+        walkers = walker_cap_mps(
+            track_s_m, track_d_m, tracks, front_s_m, 0.5 * self._params.width_m, config
+        )
         if walkers < cap:
             cap = walkers
             if mode == "cruise":
@@ -206,7 +214,8 @@ class Driver:
     def _line_of(self, junction: JunctionEvent) -> int:
         """Row of the signal line before a junction, -1 for none."""
         return next(
-            (i for i, e in enumerate(self.corridor.lines) if abs(e.s_m - junction.s_line_m) < 0.5), -1
+            (i for i, e in enumerate(self.corridor.lines) if abs(e.s_m - junction.s_line_m) < 0.5),
+            -1,
         )
 
     def _junction(
@@ -229,7 +238,10 @@ class Driver:
             if junction.is_signalised and conflict.right_of_way != RightOfWay.YIELD:
                 continue  # the lights keep equal ways apart
             place = conflict.s_in_m - 1.0 if is_past_line else before
-            if place - front_s_m < stopping_m(speed_mps, config.hard_decel_mps2, 0.2) and speed_mps > 1.0:
+            if (
+                place - front_s_m < stopping_m(speed_mps, config.hard_decel_mps2, 0.2)
+                and speed_mps > 1.0
+            ):
                 continue  # beyond recall: clear it
             if place < front_s_m - 0.5:
                 continue
@@ -262,6 +274,9 @@ class Driver:
     def indicator(self, front_s_m: float) -> int:
         """+1 left, -1 right, 0 straight on: the turn within 40 m ahead or under way."""
         for junction in self.corridor.junctions:
-            if junction.s_in_m - 40.0 < front_s_m < junction.s_out_m and abs(junction.turn_rad) > 0.5:
+            if (
+                junction.s_in_m - 40.0 < front_s_m < junction.s_out_m
+                and abs(junction.turn_rad) > 0.5
+            ):
                 return int(np.sign(junction.turn_rad))
         return 0

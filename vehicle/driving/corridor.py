@@ -7,6 +7,7 @@ allowed: the same lane may be driven several times, each time with its own event
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -52,7 +53,9 @@ class LineEvent:
     group: int  # signal group, -1 for a sign
     sign: int  # 0 signal, 1 stop, 2 yield
     from_lane: str  # key of the lane it lies on, as MAP names approach lanes
-    to_lanes: tuple[str, ...]  # keys of the lanes driven next; MAP names one of them in its movement
+    to_lanes: tuple[
+        str, ...
+    ]  # keys of the lanes driven next; MAP names one of them in its movement
     # (lane, connecting lane or "" for any) of the other lines that the same group holds: what MAP says of them holds here
     twins: tuple[tuple[str, str], ...] = ()
 
@@ -145,7 +148,7 @@ def build_corridor(
     columns: list[F64] = []
     offset = 0.0
     stop_s: list[float] = []
-    for (lane_a, s_a), (lane_b, s_b) in zip(ends, ends[1:], strict=False):
+    for (lane_a, s_a), (lane_b, s_b) in pairwise(ends):
         leg = reference_path(net, route(net, lane_a, s_a, lane_b, s_b, params.user_class))
         half = 0.5 * leg.width_m
         table = np.stack((
@@ -186,11 +189,7 @@ def _runs(table: F64) -> list[_Run]:
     lane, lane_s, s = table[8].astype(int), table[9], table[0]
     cut = np.flatnonzero((np.diff(lane) != 0) | (np.diff(lane_s) < -1e-6)) + 1
     edges = [0, *cut.tolist(), lane.size]
-    return [
-        _Run(int(lane[a]), lane_s[a:b], s[a:b])
-        for a, b in zip(edges, edges[1:], strict=False)
-        if b > a
-    ]
+    return [_Run(int(lane[a]), lane_s[a:b], s[a:b]) for a, b in pairwise(edges) if b > a]
 
 
 def _lines(net: RoadNetwork, runs: list[_Run]) -> tuple[LineEvent, ...]:
@@ -198,7 +197,9 @@ def _lines(net: RoadNetwork, runs: list[_Run]) -> tuple[LineEvent, ...]:
     events = []
     for i, run in enumerate(runs):
         onward = [other.lane for other in runs[i : i + 4]]
-        places: dict[tuple[float, int], int] = {}  # (s, kind) -> row; a row for our way beats one for any
+        places: dict[
+            tuple[float, int], int
+        ] = {}  # (s, kind) -> row; a row for our way beats one for any
         for row in range(int(table.start[run.lane]), int(table.start[run.lane + 1])):
             s_m, to_lane = float(table.s_m[row]), int(table.to_lane[row])
             if (to_lane != -1 and to_lane not in onward) or not run.covers(s_m):
@@ -225,7 +226,10 @@ def _twins(net: RoadNetwork, row: int) -> tuple[tuple[str, str], ...]:
     if table.group[row] < 0:
         return ()
     return tuple(
-        (net.lane_key(int(table.lane[k])), net.lane_key(int(table.to_lane[k])) if table.to_lane[k] >= 0 else "")
+        (
+            net.lane_key(int(table.lane[k])),
+            net.lane_key(int(table.to_lane[k])) if table.to_lane[k] >= 0 else "",
+        )
         for k in np.flatnonzero(table.group == table.group[row]).tolist()
         if k != row
     )
@@ -280,9 +284,7 @@ def _conflicts(
     return tuple(out)
 
 
-def _approach(
-    net: RoadNetwork, lane: int, in_m: float, out_m: float, reach_m: float
-) -> Approach:
+def _approach(net: RoadNetwork, lane: int, in_m: float, out_m: float, reach_m: float) -> Approach:
     """Points on `lane` up to `out_m` and on its predecessors, no farther than `reach_m` before `in_m`."""
     lanes, points = net.lanes, net.points
     x: list[F64] = []
@@ -307,7 +309,11 @@ def _approach(
                     length = float(lanes.length_m[before])
                     todo.append((before, 0.0, length, to_area + length))
     return Approach(
-        np.concatenate(x), np.concatenate(y), np.concatenate(yaw), np.concatenate(dist), out_m - in_m
+        np.concatenate(x),
+        np.concatenate(y),
+        np.concatenate(yaw),
+        np.concatenate(dist),
+        out_m - in_m,
     )
 
 

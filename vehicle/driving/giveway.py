@@ -58,7 +58,9 @@ def must_wait(
     if rows.size == 0:
         return False
     t_in = seconds_to_cover(conflict.s_in_m - front_s_m, speed_mps, top_mps, config.accel_mps2)
-    t_out = seconds_to_cover(conflict.s_out_m + length_m - front_s_m, speed_mps, top_mps, config.accel_mps2)
+    t_out = seconds_to_cover(
+        conflict.s_out_m + length_m - front_s_m, speed_mps, top_mps, config.accel_mps2
+    )
     for row in rows.tolist():
         half = 0.5 * float(tracks.length_m[row])
         speed = float(np.hypot(tracks.vx_mps[row], tracks.vy_mps[row]))
@@ -72,10 +74,10 @@ def must_wait(
         its_out = to_clear / max(speed, 1.0)
         if its_in > t_out + config.gap_s or its_out < t_in - 0.5:
             continue
-        if conflict.right_of_way == RightOfWay.EQUAL:
-            # first come, first served; after standing long somebody has to begin
-            if its_in > t_in + 0.5 or (waited_s > config.impatience_s and to_area > 0.5):
-                continue
+        # equal rights: first come, first served; after standing long somebody has to begin
+        comes_later = its_in > t_in + 0.5 or (waited_s > config.impatience_s and to_area > 0.5)
+        if conflict.right_of_way == RightOfWay.EQUAL and comes_later:
+            continue
         return True
     return False
 
@@ -100,11 +102,11 @@ def people_on_crossing(
     across = (tracks.y_m[rows] - crossing.y0_m) * ux - (tracks.x_m[rows] - crossing.x0_m) * uy
     lane = (lane_x_m - crossing.x0_m) * ux + (lane_y_m - crossing.y0_m) * uy
     rate = tracks.vx_mps[rows] * ux + tracks.vy_mps[rows] * uy
-    near = (
-        (np.abs(across) < 0.5 * crossing.width_m + 1.0) & (along > -2.0) & (along < length + 2.0)
-    )
+    near = (np.abs(across) < 0.5 * crossing.width_m + 1.0) & (along > -2.0) & (along < length + 2.0)
     t_in = seconds_to_cover(crossing.s_in_m - front_s_m, speed_mps, top_mps, config.accel_mps2)
-    t_out = seconds_to_cover(crossing.s_out_m + length_m - front_s_m, speed_mps, top_mps, config.accel_mps2)
+    t_out = seconds_to_cover(
+        crossing.s_out_m + length_m - front_s_m, speed_mps, top_mps, config.accel_mps2
+    )
     for i in np.flatnonzero(near).tolist():
         offset = float(along[i]) - lane
         if abs(offset) <= half_lane_m:

@@ -50,7 +50,17 @@ class PriorityClient:
             self._request_id += 1
             node, phase, to_lane = movement
             running = VehicleIntention(
-                t_ns, self._station_id, self._request_id, node, line.from_lane, to_lane, phase, 0.0, 0, 0.0, False
+                t_ns,
+                self._station_id,
+                self._request_id,
+                node,
+                line.from_lane,
+                to_lane,
+                phase,
+                0.0,
+                0,
+                0.0,
+                False,
             )
             self._line = line
         elif t_ns - self._sent_ns < self._config.priority_period_s * 1e9:

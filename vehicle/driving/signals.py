@@ -93,14 +93,18 @@ class SignalBoard:
         return known[1]
 
 
-def seconds_to_cover(distance_m: float, speed_mps: float, top_mps: float, accel_mps2: float) -> float:
+def seconds_to_cover(
+    distance_m: float, speed_mps: float, top_mps: float, accel_mps2: float
+) -> float:
     """Time to drive `distance_m`, accelerating to `top_mps`."""
     if distance_m <= 0.0:
         return 0.0
     top = max(top_mps, speed_mps, 0.5)
     build = (top * top - speed_mps * speed_mps) / (2.0 * accel_mps2)
     if distance_m <= build:
-        return (sqrt(speed_mps * speed_mps + 2.0 * accel_mps2 * distance_m) - speed_mps) / accel_mps2
+        return (
+            sqrt(speed_mps * speed_mps + 2.0 * accel_mps2 * distance_m) - speed_mps
+        ) / accel_mps2
     return (top - speed_mps) / accel_mps2 + (distance_m - build) / top
 
 

@@ -51,7 +51,9 @@ class StationService:
         """Where in the service."""
         return self._phase
 
-    def next_stop(self, front_s_m: float, speed_mps: float, cabin: CabinReading | None) -> StationEvent | None:
+    def next_stop(
+        self, front_s_m: float, speed_mps: float, cabin: CabinReading | None
+    ) -> StationEvent | None:
         """The station to stop at next, after passing over on-call stops nobody wants."""
         while self._next < len(self._stations):
             station = self._stations[self._next]
@@ -63,7 +65,8 @@ class StationService:
                 continue
             if station.task.is_on_call and not self._is_decided:
                 last_call = (
-                    stopping_m(speed_mps, self._config.decel_mps2, 1.0) + self._config.on_call_margin_m
+                    stopping_m(speed_mps, self._config.decel_mps2, 1.0)
+                    + self._config.on_call_margin_m
                 )
                 if distance <= last_call:
                     self._advance()  # too late to stop gently
@@ -107,9 +110,8 @@ class StationService:
                 self._since_ns = t_ns
                 if task.depart_s is not None:
                     self.lateness_s = t_s - task.depart_s
-        elif cabin is None or cabin.doors == 0:
-            if (t_ns - self._since_ns) * 1e-9 >= 0.5:
-                self._advance()
+        elif (cabin is None or cabin.doors == 0) and t_ns - self._since_ns >= 500_000_000:
+            self._advance()
 
     def _advance(self) -> None:
         self._next += 1

@@ -24,7 +24,9 @@ class VehicleParams:
     user_class: UserClass
     front_overhang_m: float
     wheelbase_m: float
-    rear_overhang_m: float  # origin back to the end of the front section (the joint of an articulated bus)
+    rear_overhang_m: (
+        float  # origin back to the end of the front section (the joint of an articulated bus)
+    )
     width_m: float
     height_m: float
     hitch_x_m: float  # joint in body coordinates, negative behind the rear axle
@@ -72,7 +74,9 @@ class VehicleParams:
 def catalogue() -> dict[str, VehicleParams]:
     """Every vehicle of `catalogue.toml` by name, in file order."""
     text = resources.files("vehicle.dynamics").joinpath("catalogue.toml").read_text("utf-8")
-    numeric = [f.name for f in fields(VehicleParams) if f.name not in {"name", "kind", "user_class"}]
+    numeric = [
+        f.name for f in fields(VehicleParams) if f.name not in {"name", "kind", "user_class"}
+    ]
     return {
         name: VehicleParams(
             name=name,

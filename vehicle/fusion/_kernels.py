@@ -9,7 +9,9 @@ from numba import njit
 
 
 @njit(cache=True, error_model="numpy")
-def scalar_update(state: Any, cov: Any, index: int, residual: float, variance: float, line: Any) -> None:
+def scalar_update(
+    state: Any, cov: Any, index: int, residual: float, variance: float, line: Any
+) -> None:
     """Measurement of one state component; `line` is scratch. The covariance stays exactly symmetric."""
     n = state.size
     total = cov[index, index] + variance
@@ -173,7 +175,11 @@ def track(f: Any, g: Any, det: Any, deti: Any, group: Any, now: int, dt: float, 
             used[i] = False
         for k in range(a, b):
             far = (det[k, 0] - own[0]) ** 2 + (det[k, 1] - own[1]) ** 2 > cfg[7] ** 2
-            mine = deti[k, 1] == 4 and deti[k, 0] < VULNERABLE and lies_in_own_body(det[k, 0], det[k, 1], own)
+            mine = (
+                deti[k, 1] == 4
+                and deti[k, 0] < VULNERABLE
+                and lies_in_own_body(det[k, 0], det[k, 1], own)
+            )
             done[k] = far or mine
         # vehicles that say who they are
         for k in range(a, b):

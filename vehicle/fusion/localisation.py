@@ -80,7 +80,9 @@ class Localiser:
         s = self.state.tolist()
         return Estimate(s[0], s[1], s[2], s[3], self._yaw_rate_radps - s[4], self._accel_mps2)
 
-    def _start(self, t_ns: int, gnss: Gnss | None, imu: Imu | None, odometry: Odometry | None) -> None:
+    def _start(
+        self, t_ns: int, gnss: Gnss | None, imu: Imu | None, odometry: Odometry | None
+    ) -> None:
         if gnss is not None:
             self.state[0], self.state[1] = gnss.x_m, gnss.y_m
             self.covariance[0, 0] = self.covariance[1, 1] = gnss.sigma_m**2

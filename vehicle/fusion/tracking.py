@@ -71,7 +71,11 @@ class Tracker:
             params.front_x_m, params.rear_overhang_m, 0.5 * params.width_m, -params.hitch_x_m, params.rear_length_m,
         )  # fmt: skip
         pairs = 16 * config.capacity  # gated pairs beyond this many are not looked at
-        self._scratch = np.zeros(config.capacity, np.bool_), np.zeros(pairs), np.zeros((pairs, 2), np.int64)
+        self._scratch = (
+            np.zeros(config.capacity, np.bool_),
+            np.zeros(pairs),
+            np.zeros((pairs, 2), np.int64),
+        )
         self._t_ns = 0
         self._next_id = 1
         self._pending: list[tuple[int, F64, I64]] = []  # (source, float columns, integer columns)
@@ -102,7 +106,8 @@ class Tracker:
         """Vehicles about themselves; the own echo is dropped."""
         mine = batch.station_id == self._station_id
         near = (
-            np.abs(batch.x_m - self._own[0]) + np.abs(batch.y_m - self._own[1]) < 1.5 * self._config.range_m
+            np.abs(batch.x_m - self._own[0]) + np.abs(batch.y_m - self._own[1])
+            < 1.5 * self._config.range_m
         ) & ~mine
         rows = np.flatnonzero(near)
         if rows.size == 0:
@@ -128,7 +133,11 @@ class Tracker:
         f[:, 0], f[:, 1], f[:, 4] = message.x_m, message.y_m, message.yaw_rad
         f[:, 2] = message.speed_mps * np.cos(message.yaw_rad)
         f[:, 3] = message.speed_mps * np.sin(message.yaw_rad)
-        f[:, 5], f[:, 6], f[:, 7] = message.length_m, message.width_m, np.maximum(message.sigma_m, 0.1)
+        f[:, 5], f[:, 6], f[:, 7] = (
+            message.length_m,
+            message.width_m,
+            np.maximum(message.sigma_m, 0.1),
+        )
         f[:, 8] = message.t_ns
         g = np.zeros((n, 3), np.int64)
         g[:, 0], g[:, 1] = message.kind, RSM
@@ -136,7 +145,12 @@ class Tracker:
 
     def update(self, t_ns: int, own: Estimate, hitch_rad: float) -> Tracks:
         """Advance to `t_ns`, take in what was added since the last call."""
-        self._own[0], self._own[1], self._own[2], self._own[3] = own.x_m, own.y_m, own.yaw_rad, hitch_rad
+        self._own[0], self._own[1], self._own[2], self._own[3] = (
+            own.x_m,
+            own.y_m,
+            own.yaw_rad,
+            hitch_rad,
+        )
         fresh = [p for p in self._pending if t_ns - p[1][0, 8] <= MAX_AGE_NS]
         # own eyes first, then names, then roadside; inside a source in order of arrival
         fresh.sort(key=lambda p: p[0])
@@ -155,8 +169,18 @@ class Tracker:
         self._t_ns = t_ns
         self._next_id = int(
             _kernels.track(
-                self._f, self._g, det, deti, group, t_ns, dt, self._cfg, self._own, self._next_id,
-                np.zeros(det.shape[0], np.bool_), *self._scratch,
+                self._f,
+                self._g,
+                det,
+                deti,
+                group,
+                t_ns,
+                dt,
+                self._cfg,
+                self._own,
+                self._next_id,
+                np.zeros(det.shape[0], np.bool_),
+                *self._scratch,
             )
         )
         g = self._g

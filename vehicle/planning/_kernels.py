@@ -25,8 +25,7 @@ def lookup(path: Any, step: float, s: float, out: Any) -> None:
     """All columns of `path` at `s`, linear between samples, held at the ends; out[8] is dk/ds."""
     last = path.shape[0] - 2
     u = s / step
-    i = int(math.floor(u))
-    i = min(max(i, 0), last)
+    i = min(max(math.floor(u), 0), last)
     f = min(max(u - i, 0.0), 1.0)
     for c in range(8):
         out[c] = path[i, c] + f * (path[i + 1, c] - path[i, c])
@@ -35,44 +34,6 @@ def lookup(path: Any, step: float, s: float, out: Any) -> None:
     if over != 0.0:  # before the first or after the last sample: straight on
         out[0] += over * math.cos(out[2])
         out[1] += over * math.sin(out[2])
-
-
-@njit(cache=True, error_model="numpy")
-def project(path: Any, step: float, x: float, y: float, s0: float, s1: float, row: Any) -> tuple[float, float, float]:
-    """(s, d, yaw of the path) of the point of path[s0, s1] nearest to (x, y); s runs past the window's ends on tangents."""
-    n = path.shape[0]
-    i0 = min(max(int(s0 / step), 0), n - 2)
-    i1 = min(max(int(s1 / step) + 1, i0 + 1), n - 1)
-    stride = 4
-    best = i0
-    least = 1e300
-    i = i0
-    while i <= i1:
-        dx, dy = x - path[i, 0], y - path[i, 1]
-        if dx * dx + dy * dy < least:
-            least, best = dx * dx + dy * dy, i
-        i += stride
-    for i in range(max(best - stride, i0), min(best + stride, i1) + 1):
-        dx, dy = x - path[i, 0], y - path[i, 1]
-        if dx * dx + dy * dy < least:
-            least, best = dx * dx + dy * dy, i
-    # solve tangent(s) . (p - r(s)) = 0 from the nearest sample
-    s = best * step
-    for _ in range(3):
-        lookup(path, step, s, row)
-        c, q = math.cos(row[2]), math.sin(row[2])
-        dx, dy = x - row[0], y - row[1]
-        along, across = c * dx + q * dy, c * dy - q * dx
-        s += along / max(1.0 - row[3] * across, 0.2)
-    lookup(path, step, s, row)
-    return s, math.cos(row[2]) * (y - row[1]) - math.sin(row[2]) * (x - row[0]), row[2]
-
-
-@njit(cache=True, error_model="numpy")
-def project_points(path: Any, step: float, x: Any, y: Any, s0: float, s1: float, row: Any, out: Any) -> None:
-    """out (n, 3): `project` of every point; `row` (9,) is scratch here and below."""
-    for i in range(x.size):
-        out[i, 0], out[i, 1], out[i, 2] = project(path, step, x[i], y[i], s0, s1, row)
 
 
 @njit(cache=True, error_model="numpy")
@@ -133,7 +94,9 @@ def follow_envelope(
             continue
         change = min(max(want - a, -room), room)
         if a < -cfg[C_DECEL] and change > 0.0:
-            change = min(want - a, 3.0 * dt)  # release an emergency brake faster than comfort builds up
+            change = min(
+                want - a, 3.0 * dt
+            )  # release an emergency brake faster than comfort builds up
         out[k, 3] = change / dt
         v_next = v + (a + 0.5 * change) * dt
         if v_next <= 0.0:
@@ -182,7 +145,9 @@ def polynomial(s: float, v: float, a: float, v_end: float, rest: float, t_end: f
 
 
 @njit(cache=True, error_model="numpy")
-def brake(s: float, v: float, a: float, decel: float, jerk: float, dt: float, num: int, out: Any) -> None:
+def brake(
+    s: float, v: float, a: float, decel: float, jerk: float, dt: float, num: int, out: Any
+) -> None:
     """Build up `decel` with `jerk`, hold it to standstill, stay."""
     for k in range(num + 1):
         out[k, 0], out[k, 1], out[k, 2] = s, v, a
@@ -235,7 +200,9 @@ def lateral(u: float, length: float, coef: Any, target: float) -> tuple[float, f
 
 
 @njit(cache=True, error_model="numpy")
-def lateral_coefficients(d: float, p: float, q: float, target: float, length: float, out: Any) -> None:
+def lateral_coefficients(
+    d: float, p: float, q: float, target: float, length: float, out: Any
+) -> None:
     """Quintic in s from (d, p, q) to (target, 0, 0) after `length`."""
     w = length
     e0 = target - d - p * w - 0.5 * q * w * w
@@ -245,80 +212,6 @@ def lateral_coefficients(d: float, p: float, q: float, target: float, length: fl
     out[3] = (10.0 * e0 - 4.0 * w * e1 + 0.5 * w * w * e2) / w**3
     out[4] = (-15.0 * e0 + 7.0 * w * e1 - w * w * e2) / w**4
     out[5] = (6.0 * e0 - 3.0 * w * e1 + 0.5 * w * w * e2) / w**5
-
-
-@njit(cache=True, error_model="numpy")
-def predict(path: Any, step: float, s0: float, objects: Any, body: Any, near: float, dt: float, num: int,
-            row: Any, pose: Any, info: Any) -> int:  # fmt: skip
-    """Where each object will be: pose (M, num+1, 4) x, y, cos, sin; info (M, 6): s, d, ds/dt, follows path, relevant, half s.
-
-    Vehicles that point along the path (or against it) keep their offset from it; others keep their velocity. Objects behind
-    the ego's nose that drive its way are theirs to mind. Returns how many are relevant.
-    """
-    reach = 160.0
-    count = 0
-    for m in range(objects.shape[0]):
-        ox, oy, yaw, speed = objects[m, 0], objects[m, 1], objects[m, 2], objects[m, 3]
-        s, d, along = project(path, step, ox, oy, s0 - 60.0, s0 + reach, row)
-        turn = (yaw - along + math.pi) % (2.0 * math.pi) - math.pi
-        c, q = abs(math.cos(turn)), abs(math.sin(turn))
-        half_s = objects[m, 4] * c + objects[m, 5] * q
-        half_d = objects[m, 4] * q + objects[m, 5] * c
-        is_aligned = objects[m, 6] == 0.0 and q < 0.4
-        rate = speed * math.cos(turn)
-        info[m, 0], info[m, 1], info[m, 2], info[m, 5] = s, d, rate, half_s
-        info[m, 3] = 1.0 if is_aligned else 0.0
-        ahead = s + half_s > s0 + body[FRONT_X] or (not is_aligned and s > s0 - 25.0)
-        sign = 1.0 if speed > 0.0 else -1.0
-        room = objects[m, 7]
-        if room < 1e6 and not is_aligned:
-            # who stops for us stops beside our way, however its own way bends before it gets there
-            side = (abs(d) - half_d - body[HALF_W] - 0.5) / max(abs(math.sin(turn)), 0.05)
-            room = min(room, max(side, 0.0))
-        far = min(abs(speed) * num * dt, room) * sign
-        cross = far * math.sin(turn)
-        lowest = min(d, d + cross) if not is_aligned else d
-        highest = max(d, d + cross) if not is_aligned else d
-        is_near = lowest - half_d < near and highest + half_d > -near and s < s0 + reach - 5.0
-        info[m, 4] = 1.0 if ahead and is_near else 0.0
-        if info[m, 4] == 0.0:
-            continue
-        count += 1
-        c, q = math.cos(yaw), math.sin(yaw)
-        ease = math.cos(turn), math.sin(turn)
-        for k in range(num + 1):
-            t = k * dt
-            if is_aligned:
-                lookup(path, step, s + rate * t, row)
-                pc, ps = math.cos(row[2]), math.sin(row[2])
-                pose[m, k, 0] = row[0] - d * ps
-                pose[m, k, 1] = row[1] + d * pc
-                pose[m, k, 2] = pc * ease[0] - ps * ease[1]
-                pose[m, k, 3] = ps * ease[0] + pc * ease[1]
-            else:
-                gone = min(abs(speed) * t, room) * sign
-                pose[m, k, 0] = ox + gone * c
-                pose[m, k, 1] = oy + gone * q
-                pose[m, k, 2], pose[m, k, 3] = c, q
-    return count
-
-
-@njit(cache=True, error_model="numpy")
-def find_lead(info: Any, objects: Any, s0: float, v0: float, d0: float, body: Any) -> int:
-    """The object that drives, stands or walks in the ego's corridor ahead and is nearest, or -1."""
-    lead = -1
-    nearest = 1e300
-    for m in range(objects.shape[0]):
-        if info[m, 4] == 0.0:
-            continue
-        if info[m, 3] == 0.0 and objects[m, 3] > 0.5 and abs(info[m, 2]) < 0.7 * objects[m, 3]:
-            continue  # crosses: collision test decides
-        gap = info[m, 0] - info[m, 5] - s0 - body[FRONT_X]
-        if gap < -2.0 or abs(info[m, 1]) > body[HALF_W] + objects[m, 5] + 0.3:
-            continue
-        if gap < nearest:
-            nearest, lead = gap, m
-    return lead
 
 
 @njit(cache=True, error_model="numpy")
@@ -332,18 +225,50 @@ def sample_longitudinal(
     dt = cfg[DT]
     n = 0
     none = 0.0
-    is_free = not has_lead and has_lead  # False, as a variable: a literal would compile everything twice
+    is_free = lead_v < 0.0  # never: a literal False would compile everything twice
     lookup(path, step, s, row)
     top = min(row[4], cap)
     for i in range(scales.size if is_wide else 1):
-        follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, has_lead, cfg, num, row, prof[n])
+        follow_envelope(
+            path,
+            step,
+            s,
+            v,
+            a,
+            cap,
+            scales[i],
+            s_stop,
+            lead_s,
+            lead_v,
+            has_lead,
+            cfg,
+            num,
+            row,
+            prof[n],
+        )
         is_soft[n] = 1
         n += 1
         if v < 0.03 and s_stop - s < 0.25:
             return n  # standing at the stop point: nothing but standing on
     if is_wide and has_lead:
         for i in range(2):
-            follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, is_free, cfg, num, row, prof[n])
+            follow_envelope(
+                path,
+                step,
+                s,
+                v,
+                a,
+                cap,
+                scales[i],
+                s_stop,
+                lead_s,
+                lead_v,
+                is_free,
+                cfg,
+                num,
+                row,
+                prof[n],
+            )
             is_soft[n] = 1
             n += 1
     for i in range(fractions.size):
@@ -426,13 +351,11 @@ def plan(
     path: Any, step: float, start: Any, cap: float, s_stop: float, hitch: float, last_target: float, objects: Any,
     body: Any, cfg: Any, offsets: Any, lengths: Any, scales: Any, fractions: Any, durations: Any, stop_durations: Any,
     brakes: Any, num: int, prof: Any, grid: Any, cost: Any, tier: Any, lat_out: Any, lead_s: Any,
-    lon_cost: Any, lon_tier: Any, is_soft: Any, row: Any, pose: Any, info: Any, out: Any, result: Any,
+    lon_cost: Any, lon_tier: Any, is_soft: Any, row: Any, pose: Any, info: Any, relevant: int, lead: int, out: Any, result: Any,
 ) -> None:  # fmt: skip
     """One cycle. start: s, v, a, d, p, q. See `planner.py` for the outputs."""
     dt = cfg[DT]
-    relevant = predict(path, step, start[0], objects, body, cfg[NEAR], dt, num, row, pose, info)
     is_wide = relevant > 0
-    lead = find_lead(info, objects, start[0], start[1], start[3], body)
     lead_v = 0.0
     if lead >= 0:
         lead_v = max(info[lead, 2], 0.0)
@@ -454,7 +377,14 @@ def plan(
             lookup(path, step, s, row)
             for c in range(9):
                 grid[i, k, c] = row[c]
-            if a < floor or a > cfg[A_MAX] + 0.1 or (abs(j) > cfg[C_JERK] + 0.01 and not (j > 0.0 and a < 0.0 and start[2] < -cfg[C_DECEL])):
+            if (
+                a < floor
+                or a > cfg[A_MAX] + 0.1
+                or (
+                    abs(j) > cfg[C_JERK] + 0.01
+                    and not (j > 0.0 and a < 0.0 and start[2] < -cfg[C_DECEL])
+                )
+            ):
                 level = max(level, 1)
             if a < -cfg[E_DECEL] - 0.1 or a > cfg[A_MAX] + 0.6:
                 level = 9
@@ -530,13 +460,25 @@ def plan(
                     gap = info[m, 0] - info[m, 5] - start[0] - body[FRONT_X]
                     if gap < -2.0:
                         continue
-                    gap_end = info[m, 0] - info[m, 5] + info[m, 2] * num * dt - prof[i, num, 0] - body[FRONT_X]
+                    gap_end = (
+                        info[m, 0]
+                        - info[m, 5]
+                        + info[m, 2] * num * dt
+                        - prof[i, num, 0]
+                        - body[FRONT_X]
+                    )
                     v_end, v_obj = prof[i, num, 1], info[m, 2]
                     # after the horizon: both brake; the object as hard as it can
                     its = v_obj * abs(v_obj) / 12.0
-                    if v_end * v_end / (2.0 * cfg[C_DECEL]) + 1.0 > max(gap_end, 0.0) + its * 1.5 and v_end > 0.1:
+                    if (
+                        v_end * v_end / (2.0 * cfg[C_DECEL]) + 1.0 > max(gap_end, 0.0) + its * 1.5
+                        and v_end > 0.1
+                    ):
                         level = max(level, 1)
-                    if v_end * v_end / (2.0 * 0.8 * cfg[E_DECEL]) + 0.5 > gap_end + its and v_end > 0.1:
+                    if (
+                        v_end * v_end / (2.0 * 0.8 * cfg[E_DECEL]) + 0.5 > gap_end + its
+                        and v_end > 0.1
+                    ):
                         level = 9
                     short = cfg[GAP_0] + 0.8 * cfg[GAP_T] * v_end - gap_end
                     if short > 0.0:
@@ -577,7 +519,12 @@ def plan(
         s = prof[best_i, k, 0]
         d, p, q = lateral(s - start[0], length, lat_out[best_b], target)
         lookup(path, step, s, row)
-        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = s, prof[best_i, k, 1], prof[best_i, k, 2], prof[best_i, k, 3]
+        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = (
+            s,
+            prof[best_i, k, 1],
+            prof[best_i, k, 2],
+            prof[best_i, k, 3],
+        )
         out[k, 4] = d
         out[k, 5] = row[0] - d * math.sin(row[2])
         out[k, 6] = row[1] + d * math.cos(row[2])

@@ -26,7 +26,7 @@ import numpy as np
 
 from protocols.roads.network import F64
 from vehicle.dynamics.params import VehicleParams
-from vehicle.planning import _kernels
+from vehicle.planning import _kernels, _prediction_kernels
 from vehicle.planning.config import PlanningConfig
 from vehicle.planning.reference import STEP_M, ReferencePath, speed_envelope
 
@@ -115,6 +115,7 @@ class Planner:
         self.tier = np.zeros((most, wide), np.int64)
         self._lat = np.zeros((wide, 8))
         self._result = np.zeros(11)
+        self._found = np.zeros(2, np.int64)
         self._scratch = (
             np.zeros(self._num + 1), np.zeros(most), np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(9),
         )  # fmt: skip
@@ -123,7 +124,9 @@ class Planner:
     def project(self, x_m: F64, y_m: F64, from_s_m: float, to_s_m: float) -> F64:
         """(n, 3) s, d and path yaw of points (n,), looked for on path[from_s_m, to_s_m]."""
         out = np.empty((x_m.size, 3))
-        _kernels.project_points(self.table, STEP_M, x_m, y_m, from_s_m, to_s_m, self._scratch[4], out)
+        _prediction_kernels.project_points(
+            self.table, STEP_M, x_m, y_m, from_s_m, to_s_m, self._scratch[4], out
+        )
         return out
 
     @property
@@ -144,10 +147,16 @@ class Planner:
         last_target = 0.0 if self.last is None else float(self.last.lateral[7])
         info = np.zeros((objects.shape[0], 6))
         pose_table = np.empty((objects.shape[0], self._num + 1, 4))
+        found = self._found
+        _prediction_kernels.predict(
+            self.table, STEP_M, start, objects, self._body, self.config.near_lat_m, self.config.dt_s, self._num,
+            self._scratch[4], pose_table, info, found,
+        )  # fmt: skip
         _kernels.plan(
             self.table, STEP_M, start, cap_mps, min(max(stop_s_m, float(start[0])), 1e9), pose.hitch_rad, last_target, objects, self._body,
             self._cfg, *self._lists, self._num, self._prof, self._grid, self.cost, self.tier, self._lat,
-            *self._scratch, pose_table, info, out, self._result,
+            *self._scratch, pose_table, info, int(found[0]), int(found[1]),
+            out, self._result,
         )  # fmt: skip
         r = self._result
         self.last = Trajectory(

@@ -1,0 +1,151 @@
+"""Kernels of projection and prediction: where others are along the path, and where they will be.
+
+Columns of `path`, of an object and short names as in `_kernels.py`; `lookup` is the same function there (a kernel calls only
+kernels of its own file).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit
+
+# columns of `body`
+FRONT_X, HALF_W = 0, 2
+
+
+@njit(cache=True, error_model="numpy")
+def lookup(path: Any, step: float, s: float, out: Any) -> None:
+    """All columns of `path` at `s`, linear between samples, held at the ends; out[8] is dk/ds."""
+    last = path.shape[0] - 2
+    u = s / step
+    i = min(max(math.floor(u), 0), last)
+    f = min(max(u - i, 0.0), 1.0)
+    for c in range(8):
+        out[c] = path[i, c] + f * (path[i + 1, c] - path[i, c])
+    out[8] = (path[i + 1, 3] - path[i, 3]) / step
+    over = s - (i + f) * step
+    if over != 0.0:  # before the first or after the last sample: straight on
+        out[0] += over * math.cos(out[2])
+        out[1] += over * math.sin(out[2])
+
+
+@njit(cache=True, error_model="numpy")
+def project(
+    path: Any, step: float, x: float, y: float, s0: float, s1: float, row: Any
+) -> tuple[float, float, float]:
+    """(s, d, yaw of the path) of the point of path[s0, s1] nearest to (x, y); s runs past the window's ends on tangents."""
+    n = path.shape[0]
+    i0 = min(max(int(s0 / step), 0), n - 2)
+    i1 = min(max(int(s1 / step) + 1, i0 + 1), n - 1)
+    stride = 4
+    best = i0
+    least = 1e300
+    i = i0
+    while i <= i1:
+        dx, dy = x - path[i, 0], y - path[i, 1]
+        if dx * dx + dy * dy < least:
+            least, best = dx * dx + dy * dy, i
+        i += stride
+    for i in range(max(best - stride, i0), min(best + stride, i1) + 1):
+        dx, dy = x - path[i, 0], y - path[i, 1]
+        if dx * dx + dy * dy < least:
+            least, best = dx * dx + dy * dy, i
+    # solve tangent(s) . (p - r(s)) = 0 from the nearest sample
+    s = best * step
+    for _ in range(3):
+        lookup(path, step, s, row)
+        c, q = math.cos(row[2]), math.sin(row[2])
+        dx, dy = x - row[0], y - row[1]
+        along, across = c * dx + q * dy, c * dy - q * dx
+        s += along / max(1.0 - row[3] * across, 0.2)
+    lookup(path, step, s, row)
+    return s, math.cos(row[2]) * (y - row[1]) - math.sin(row[2]) * (x - row[0]), row[2]
+
+
+@njit(cache=True, error_model="numpy")
+def project_points(
+    path: Any, step: float, x: Any, y: Any, s0: float, s1: float, row: Any, out: Any
+) -> None:
+    """out (n, 3): `project` of every point; `row` (9,) is scratch here and below."""
+    for i in range(x.size):
+        out[i, 0], out[i, 1], out[i, 2] = project(path, step, x[i], y[i], s0, s1, row)
+
+
+@njit(cache=True, error_model="numpy")
+def predict(
+    path: Any, step: float, start: Any, objects: Any, body: Any, near: float, dt: float, num: int, row: Any,
+    pose: Any, info: Any, found: Any,
+) -> None:  # fmt: skip
+    """Where each object will be: pose (M, num+1, 4) x, y, cos, sin; info (M, 6): s, d, ds/dt, follows path, relevant, half s.
+
+    Vehicles that point along the path (or against it) keep their offset from it; others keep their velocity. Objects behind
+    the ego's nose that drive its way are theirs to mind. found: how many are relevant, and the lead (or -1).
+    """
+    reach = 160.0
+    s0 = start[0]
+    count = 0
+    for m in range(objects.shape[0]):
+        ox, oy, yaw, speed = objects[m, 0], objects[m, 1], objects[m, 2], objects[m, 3]
+        s, d, along = project(path, step, ox, oy, s0 - 60.0, s0 + reach, row)
+        turn = (yaw - along + math.pi) % (2.0 * math.pi) - math.pi
+        c, q = abs(math.cos(turn)), abs(math.sin(turn))
+        half_s = objects[m, 4] * c + objects[m, 5] * q
+        half_d = objects[m, 4] * q + objects[m, 5] * c
+        is_aligned = objects[m, 6] == 0.0 and q < 0.4
+        rate = speed * math.cos(turn)
+        info[m, 0], info[m, 1], info[m, 2], info[m, 5] = s, d, rate, half_s
+        info[m, 3] = 1.0 if is_aligned else 0.0
+        ahead = s + half_s > s0 + body[FRONT_X] or (not is_aligned and s > s0 - 25.0)
+        sign = 1.0 if speed > 0.0 else -1.0
+        room = objects[m, 7]
+        if room < 1e6 and not is_aligned:
+            # who stops for us stops beside our way, however its own way bends before it gets there
+            side = (abs(d) - half_d - body[HALF_W] - 0.5) / max(abs(math.sin(turn)), 0.05)
+            room = min(room, max(side, 0.0))
+        far = min(abs(speed) * num * dt, room) * sign
+        cross = far * math.sin(turn)
+        lowest = min(d, d + cross) if not is_aligned else d
+        highest = max(d, d + cross) if not is_aligned else d
+        is_near = lowest - half_d < near and highest + half_d > -near and s < s0 + reach - 5.0
+        info[m, 4] = 1.0 if ahead and is_near else 0.0
+        if info[m, 4] == 0.0:
+            continue
+        count += 1
+        c, q = math.cos(yaw), math.sin(yaw)
+        ease = math.cos(turn), math.sin(turn)
+        for k in range(num + 1):
+            t = k * dt
+            if is_aligned:
+                lookup(path, step, s + rate * t, row)
+                pc, ps = math.cos(row[2]), math.sin(row[2])
+                pose[m, k, 0] = row[0] - d * ps
+                pose[m, k, 1] = row[1] + d * pc
+                pose[m, k, 2] = pc * ease[0] - ps * ease[1]
+                pose[m, k, 3] = ps * ease[0] + pc * ease[1]
+            else:
+                gone = min(abs(speed) * t, room) * sign
+                pose[m, k, 0] = ox + gone * c
+                pose[m, k, 1] = oy + gone * q
+                pose[m, k, 2], pose[m, k, 3] = c, q
+    found[0] = count
+    found[1] = find_lead(info, objects, s0, body)
+
+
+@njit(cache=True, error_model="numpy")
+def find_lead(info: Any, objects: Any, s0: float, body: Any) -> int:
+    """The object that drives, stands or walks in the ego's corridor ahead and is nearest, or -1."""
+    lead = -1
+    nearest = 1e300
+    for m in range(objects.shape[0]):
+        if info[m, 4] == 0.0:
+            continue
+        if info[m, 3] == 0.0 and objects[m, 3] > 0.5 and abs(info[m, 2]) < 0.7 * objects[m, 3]:
+            continue  # crosses: collision test decides
+        gap = info[m, 0] - info[m, 5] - s0 - body[FRONT_X]
+        if gap < -2.0 or abs(info[m, 1]) > body[HALF_W] + objects[m, 5] + 0.3:
+            continue
+        if gap < nearest:
+            nearest, lead = gap, m
+    return lead
