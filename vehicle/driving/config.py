@@ -25,7 +25,7 @@ class DrivingConfig(BaseModel):
     )  # between own occupation of a conflict area and another's
     yield_cap_mps: float = Field(default=6.0, gt=0)  # at a yield line, until it is passed
     trust_decel_mps2: float = Field(
-        4.0, gt=0
+        default=4.0, gt=0
     )  # who has to wait for us and can stop with this is expected to
     approach_m: float = Field(default=90.0, gt=0)  # others are watched this far before the conflict
     impatience_s: float = Field(
@@ -37,7 +37,7 @@ class DrivingConfig(BaseModel):
     walker_cap_per_m: float = Field(default=2.5, ge=0)  # faster by so much per metre of clearance
     walker_clearance_m: float = Field(default=2.0, gt=0)  # beyond it pedestrians do not slow us
     standstill_s: float = Field(
-        0.5, ge=0
+        default=0.5, ge=0
     )  # doors open, and a stop sign is obeyed, after standing so long
     # stations
     stop_window_m: float = Field(default=0.5, gt=0)  # doors open within

@@ -116,7 +116,7 @@ def lies_in_own_body(x: float, y: float, own: Any) -> bool:
     c, s = math.cos(own[2] - own[3]), math.sin(own[2] - own[3])
     dx, dy = x - jx, y - jy
     u, w = c * dx + s * dy, c * dy - s * dx
-    return -own[8] - 1.0 < u < 1.0 and abs(w) < own[6] + 0.7
+    return bool(-own[8] - 1.0 < u < 1.0 and abs(w) < own[6] + 0.7)
 
 
 @njit(cache=True, error_model="numpy")

@@ -16,7 +16,7 @@ class FusionConfig(BaseModel):
     odometry_sigma_mps: float = Field(default=0.05, gt=0)
     yaw_sigma_rad: float = Field(default=0.004, gt=0)
     gnss_gate_sigma: float = Field(
-        5.0, gt=0
+        default=5.0, gt=0
     )  # fixes farther off are refused, ten in a row are believed
     track_accel_sigma_mps2: float = Field(default=1.5, gt=0)
     track_velocity_sigma_mps: float = Field(default=0.5, gt=0)

@@ -14,7 +14,7 @@ from numba import njit
 
 # columns of `cfg`
 (DT, A_MAX, B_PLAN, J_PLAN, J_END, C_DECEL, C_JERK, C_LAT, E_DECEL, E_JERK, E_LAT, GAP_T, GAP_0, M_LONG, M_LAT, EDGE,
- NEAR, W_JERK, W_ACCEL, W_LAT, W_PROGRESS, W_OVER, W_OFF, W_HEAD, W_TARGET, W_CHANGE, W_GAP) = range(27)  # fmt: skip
+ W_JERK, W_ACCEL, W_LAT, W_PROGRESS, W_OVER, W_OFF, W_HEAD, W_TARGET, W_CHANGE, W_GAP) = range(26)  # fmt: skip
 # columns of `body`
 FRONT_X, REAR_X, HALF_W, HITCH_A, REAR_BASE, REAR_LEN, K_MAX = range(7)
 FAST = 25.0  # m/s, reference of the progress cost
@@ -230,22 +230,9 @@ def sample_longitudinal(
     top = min(row[4], cap)
     for i in range(scales.size if is_wide else 1):
         follow_envelope(
-            path,
-            step,
-            s,
-            v,
-            a,
-            cap,
-            scales[i],
-            s_stop,
-            lead_s,
-            lead_v,
-            has_lead,
-            cfg,
-            num,
-            row,
-            prof[n],
-        )
+            path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, has_lead, cfg, num,
+            row, prof[n],
+        )  # fmt: skip
         is_soft[n] = 1
         n += 1
         if v < 0.03 and s_stop - s < 0.25:
@@ -253,22 +240,9 @@ def sample_longitudinal(
     if is_wide and has_lead:
         for i in range(2):
             follow_envelope(
-                path,
-                step,
-                s,
-                v,
-                a,
-                cap,
-                scales[i],
-                s_stop,
-                lead_s,
-                lead_v,
-                is_free,
-                cfg,
-                num,
-                row,
-                prof[n],
-            )
+                path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, is_free, cfg, num,
+                row, prof[n],
+            )  # fmt: skip
             is_soft[n] = 1
             n += 1
     for i in range(fractions.size):

@@ -71,7 +71,7 @@ class PlanningConfig(BaseModel):
     margin_lat_m: float = Field(default=0.25, ge=0)
     edge_margin_m: float = Field(default=0.1, ge=0)  # body to the edge of the lane
     near_lat_m: float = Field(
-        8.0, gt=0
+        default=8.0, gt=0
     )  # what lies farther from the path on all its way does not widen the lattice
     weights: LatticeWeights = LatticeWeights()
 

@@ -90,7 +90,7 @@ class Planner:
             config.comfort_decel_mps2, config.comfort_jerk_mps3, config.comfort_lat_accel_mps2,
             min(config.emergency_decel_mps2, params.max_decel_mps2), config.emergency_jerk_mps3,
             config.emergency_lat_accel_mps2, config.time_gap_s, config.standstill_gap_m, config.margin_long_m,
-            config.margin_lat_m, config.edge_margin_m, config.near_lat_m, w.jerk, w.accel, w.lat_accel, w.progress,
+            config.margin_lat_m, config.edge_margin_m, w.jerk, w.accel, w.lat_accel, w.progress,
             w.overspeed, w.offset, w.heading, w.target_offset, w.change, w.headway,
         ))  # fmt: skip
         self._body: F64 = np.array((
