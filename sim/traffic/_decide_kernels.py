@@ -30,7 +30,7 @@ TURN, DROP, DRAWS, HINT = 21, 22, 23, 24
 I_COLS = 26
 NUM_BK = 6
 # Columns of lane tables.
-LLEN, LSPD, LPEND, LODO, LWID, LTURN = range(6)
+LLEN, LSPD, LPEND, LODO, LWID, LTURN, LLO, LHI = range(8)
 HEAD, TAIL, LAST, LASTID, LEFT, RIGHT, CHANGE, JUNC = range(8)
 CF0, CF1, SL0, SL1, CR0, CR1, NCL, NXT0 = range(8, 16)
 # Counters.
@@ -307,13 +307,14 @@ def decide(
                     soft = min(soft, np.sqrt(2.0 * 1.0 * max(d, 0.0)))
             end = base + lf[lane, LLEN]
             code = act[route, lane]
-            if end > look:
+            if base + lf[lane, LHI] > look:
                 break
             nxt = hop[route, lane]
             if code == ON_TARGET:
                 break
             if nxt < 0:  # the lane ends; a change to the side needs room
-                d = end - (LC_ROOM_M if code in (1, -1) and vi[i, GL] < 0 else 1.0)
+                d = base + lf[lane, LHI]
+                d -= LC_ROOM_M if code in (1, -1) and vi[i, GL] < 0 else 1.0
                 if v < 0.1:
                     vf[i, STUCK] += dt
                 q = (s0 + v * t_gap + v * v / two_ab) / max(d + s0, 0.1)

@@ -27,7 +27,7 @@ TURN, DROP, DRAWS, HINT = 21, 22, 23, 24
 I_COLS = 26
 NUM_BK = 6
 # Columns of lane tables.
-LLEN, LSPD, LPEND, LODO, LWID, LTURN = range(6)
+LLEN, LSPD, LPEND, LODO, LWID, LTURN, LLO, LHI = range(8)
 HEAD, TAIL, LAST, LASTID, LEFT, RIGHT, CHANGE, JUNC = range(8)
 CF0, CF1, SL0, SL1, CR0, CR1, NCL, NXT0 = range(8, 16)
 # Counters.
@@ -194,7 +194,7 @@ def change_lanes(
         if li[lane, JUNC] >= 0 or vf[i, LCW] != 0.0 or vf[i, DWELL] > 0.0:
             continue
         s, v, length = vf[i, S], vf[i, V], vf[i, LEN]
-        rest = lf[lane, LLEN] - s
+        rest = (lf[lane, LLEN] if hop[route, lane] >= 0 else lf[lane, LHI]) - s
         if rest < max(LC_S * (v + 4.0), LC_M) + 3.0 or s < length + 1.0:
             continue
         need = act[route, lane]
@@ -236,6 +236,8 @@ def change_lanes(
                 continue  # no room for the change after this one
             scale = lf[to, LLEN] / lf[lane, LLEN]
             s_to = s * scale
+            if s_to - length < lf[to, LLO] or s_to > lf[to, LHI]:
+                continue  # too narrow there
             behind = -1
             ahead = li[to, TAIL]
             while ahead >= 0 and vf[ahead, S] < s_to:

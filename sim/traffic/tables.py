@@ -27,7 +27,9 @@ from sim.traffic._kernels import (
     LAST,
     LASTID,
     LEFT,
+    LHI,
     LLEN,
+    LLO,
     LSPD,
     LTURN,
     LWID,
@@ -42,6 +44,7 @@ from sim.traffic._kernels import (
 )  # fmt: skip
 
 I64 = npt.NDArray[np.int64]
+TAPER_M = 2.6  # narrower than this, a lane is still opening or already closing
 THIN_M = 0.02  # the private polyline stays this close to the network's samples
 EARLY_M = 300.0  # drivers sort themselves into lanes this far ahead
 
@@ -50,7 +53,7 @@ EARLY_M = 300.0  # drivers sort themselves into lanes this far ahead
 class LaneTables:
     """Arrays the kernels take; see the column names in `_kernels.py`."""
 
-    lf: F64  # (L, 6)
+    lf: F64  # (L, 8)
     li: I32  # (L, 16)
     cf_i: I32  # (C, 3) other lane, kind, right of way
     cf_f: F64  # (C, 4) own in, own out, other in, other out
@@ -75,12 +78,13 @@ def lane_tables(
     """Tables of `net`; nothing on the lanes yet."""
     lanes, points = net.lanes, net.points
     num = net.num_lanes
-    lf = np.zeros((num, 6))
+    lf = np.zeros((num, 8))
     li = np.full((num, 16), -1, dtype=np.int32)
     lf[:, LLEN] = lanes.length_m
     first, last = points_range(net)
     lf[:, LSPD] = _speeds(net, default_speed_mps, lateral_accel_mps2)
     lf[:, LWID] = points.width_m[(first + last) // 2]
+    lf[:, LLO], lf[:, LHI] = _wide_enough(net)
     turned = points.yaw_rad[last] - points.yaw_rad[first]
     turned = np.mod(turned + np.pi, 2 * np.pi) - np.pi
     lf[:, LTURN] = np.where(np.abs(turned) > np.deg2rad(35), np.sign(turned), 0.0)
@@ -143,6 +147,18 @@ def _speeds(net: RoadNetwork, default_mps: float, lateral_mps2: float) -> F64:
     bend = np.maximum.reduceat(np.abs(net.points.curvature_per_m), lanes.point_start[:-1])
     comfortable = np.sqrt(lateral_mps2 / np.maximum(bend, 1e-6))
     return np.asarray(np.minimum(speed, np.maximum(comfortable, 2.5)), dtype=np.float64)
+
+
+def _wide_enough(net: RoadNetwork) -> tuple[F64, F64]:
+    """(L,) first and last travel distance where the lane has the width of a vehicle; tapers begin and end with none."""
+    start = net.lanes.point_start[:-1]
+    width, s = net.points.width_m, net.points.s_m
+    widest = np.maximum.reduceat(width, start)
+    owner = np.repeat(np.arange(net.num_lanes), np.diff(net.lanes.point_start))
+    is_wide = width >= np.minimum(TAPER_M, 0.9 * widest)[owner]
+    low = np.minimum.reduceat(np.where(is_wide, s, np.inf), start)
+    high = np.maximum.reduceat(np.where(is_wide, s, -np.inf), start)
+    return low, high
 
 
 def _thin(net: RoadNetwork) -> tuple[I64, F64]:
