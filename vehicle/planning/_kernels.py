@@ -224,37 +224,29 @@ def sample_longitudinal(
     s, v, a = start[0], start[1], start[2]
     dt = cfg[DT]
     n = 0
+    for i in range(prof.shape[0]):
+        is_soft[i] = 1
     none = 0.0
     is_free = lead_v < 0.0  # never: a literal False would compile everything twice
     lookup(path, step, s, row)
     top = min(row[4], cap)
     for i in range(scales.size if is_wide else 1):
-        follow_envelope(
-            path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, has_lead, cfg, num,
-            row, prof[n],
-        )  # fmt: skip
-        is_soft[n] = 1
+        follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, has_lead, cfg, num, row, prof[n])  # fmt: skip
         n += 1
         if v < 0.03 and s_stop - s < 0.25:
             return n  # standing at the stop point: nothing but standing on
     if is_wide and has_lead:
-        for i in range(2):
-            follow_envelope(
-                path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, is_free, cfg, num,
-                row, prof[n],
-            )  # fmt: skip
-            is_soft[n] = 1
+        for i in range(min(2, scales.size)):
+            follow_envelope(path, step, s, v, a, cap, scales[i], s_stop, lead_s, lead_v, is_free, cfg, num, row, prof[n])  # fmt: skip
             n += 1
     for i in range(fractions.size):
         for k in range(durations.size if is_wide else 1):
             polynomial(s, v, a, fractions[i] * top, none, durations[k], dt, num, prof[n])
-            is_soft[n] = 1
             n += 1
     rest = s_stop - s
     if 0.2 < rest < v * num * dt:
         for k in range(stop_durations.size):
             polynomial(s, v, a, none, rest, stop_durations[k], dt, num, prof[n])
-            is_soft[n] = 1
             n += 1
     for i in range(brakes.size):
         soft = brakes[i] <= cfg[C_DECEL]
@@ -391,9 +383,8 @@ def plan(
         for i in range(num_lon):
             total = lon_cost[i] + base
             level = lon_tier[i]
+            tier[i, b], cost[i, b] = level, math.inf
             if level == 9:
-                tier[i, b] = 9
-                cost[i, b] = math.inf
                 continue
             part = 0.0
             for k in range(0, num + 1, 2):
@@ -422,7 +413,6 @@ def plan(
                 part += cfg[W_LAT] * lat * lat + cfg[W_OFF] * d * d + cfg[W_HEAD] * p * p
             if level == 9:
                 tier[i, b] = 9
-                cost[i, b] = math.inf
                 continue
             total += 2.0 * dt * part
             if is_wide:
@@ -493,24 +483,16 @@ def plan(
         s = prof[best_i, k, 0]
         d, p, q = lateral(s - start[0], length, lat_out[best_b], target)
         lookup(path, step, s, row)
-        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = (
-            s,
-            prof[best_i, k, 1],
-            prof[best_i, k, 2],
-            prof[best_i, k, 3],
-        )
+        for c in range(4):
+            out[k, c] = prof[best_i, k, c]
         out[k, 4] = d
         out[k, 5] = row[0] - d * math.sin(row[2])
         out[k, 6] = row[1] + d * math.cos(row[2])
         out[k, 7] = row[2] + math.atan(p / (1.0 - row[3] * d))
-    result[0] = best_i
-    result[1] = best_b
-    result[2] = best_tier
+    result[0], result[1], result[2] = best_i, best_b, best_tier
     result[3] = cost[best_i, best_b]
     result[4] = num_lon * num_lat
     result[5] = checked
     result[6] = lead
     result[7] = info[lead, 0] - info[lead, 5] - start[0] - body[FRONT_X] if lead >= 0 else math.inf
     result[8] = lead_v
-    result[9] = relevant
-    result[10] = num_lon

@@ -83,6 +83,8 @@ class PlanningConfig(BaseModel):
             )
         if not self.lat_offsets_m or self.lat_offsets_m[0] != 0.0:
             raise ValueError("lat_offsets_m must begin with 0.0, the lane centre")
+        if not self.speed_scales or not self.brakes_mps2:
+            raise ValueError("speed_scales and brakes_mps2 must not be empty")
         if self.horizon_s / self.dt_s > 120:
             raise ValueError("horizon_s / dt_s exceeds 120 steps")
         return self

@@ -114,7 +114,7 @@ class Planner:
         self.cost: F64 = np.zeros((most, wide))
         self.tier = np.zeros((most, wide), np.int64)
         self._lat = np.zeros((wide, 8))
-        self._result = np.zeros(11)
+        self._result = np.zeros(9)
         self._found = np.zeros(2, np.int64)
         self._scratch = (
             np.zeros(self._num + 1), np.zeros(most), np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(9),
