@@ -19,7 +19,7 @@ from typing import Any
 from protocols.errors import InfrastructureError
 
 _SAMPLE_S = 10.0
-NO_RECORD = "no-record"  # digests only, for measuring what recording costs
+NO_RECORD = "no-record"  # no log, for measuring what recording costs
 
 
 def run_child(
@@ -64,12 +64,14 @@ def main(arguments: Sequence[str]) -> None:
     )
     run_cpu_s, run_wall_s = time.process_time() - cpu, time.perf_counter() - wall
     memory.append((loaded.spec.duration_s, rss_mb()))
+    log = outcome.log_path
+    log_mb = log.stat().st_size / 1e6 if log.exists() else 0.0
     print(
         json.dumps(
             {
                 "duration_s": loaded.spec.duration_s, "run_cpu_s": run_cpu_s, "run_wall_s": run_wall_s,
                 "process_cpu_s": time.process_time(), "timing": outcome.timing, "digest": outcome.digest,
-                "log_mb": outcome.log_path.stat().st_size / 1e6, "memory_mb": memory,
+                "log_mb": log_mb, "memory_mb": memory,
             }
         )
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """The corridor with everything on: real-time factor on one core, what recording costs, and the planner's share.
 
-Recording on and off run in turn (A B A B) in fresh processes with warm caches. "Off" writes digests only, which
-cover everything in both.
+Recording on and off run in turn (A B A B) in fresh processes with warm caches. "Off" writes no log;
+the digest covers everything in both.
 """
 
 from __future__ import annotations
