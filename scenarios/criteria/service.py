@@ -32,6 +32,9 @@ class _Service:
 
     served: int = 0
     missed: int = 0
+    faults: int = 0  # doors on the wrong side or while moving
+    first_fault: str = ""
+    first_fault_s: float | None = None
     stop_offset_m: dict[int, float] = field(
         default_factory=dict
     )  # station -> last stop, until doors open
@@ -70,7 +73,11 @@ class Stations(Quiet):
         )
         if event.kind == EventKind.STOPPED_AT_STATION:
             service.stop_offset_m[station] = event.value
-        elif event.kind == EventKind.DOORS_OPENED:
+        elif event.kind == EventKind.DOOR_FAULT:
+            service.faults += 1
+            if service.first_fault_s is None:
+                service.first_fault_s, service.first_fault = t_s, where
+        elif event.kind == EventKind.DOORS_OPENED and station >= 0:
             service.served += 1
             service.gap.take(event.value, t_s, where)
             offset_m = service.stop_offset_m.pop(station, None)
@@ -89,12 +96,20 @@ class Stations(Quiet):
             asked = self.model.min_served
             needed = sum(not stop.on_call for stop in stops[name]) if asked is None else asked
             enough = service.served >= needed and not service.missed
-            sentence = f"{name} served {service.served} of {needed} stations, passed {service.missed} it had to serve"
+            sentence = f"{name} served {service.served} stations of at least {needed}, passed {service.missed} it had to serve"
             prefix = f"station_stops/{name}"
             out.append(
                 CriterionResult(
                     f"{prefix} served", enough, sentence, float(service.served), float(needed), "",
                     service.first_missed_s,
+                )
+            )  # fmt: skip
+            fault = f", first: {service.first_fault}" if service.faults else ""
+            out.append(
+                CriterionResult(
+                    f"{prefix} door faults", service.faults == 0,
+                    f"{name}: {service.faults} times doors opened on the wrong side or while moving{fault}",
+                    float(service.faults), 0.0, "", service.first_fault_s,
                 )
             )  # fmt: skip
             for what, worst, limit, words in (
