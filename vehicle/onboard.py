@@ -22,6 +22,7 @@ from protocols.messages import (
     VehicleCommand,
 )
 from protocols.participant import Inbox, Outbox, Transmission
+from protocols.roads.matching import build_index
 from protocols.roads.network import F64, RoadNetwork
 from protocols.sensing import CabinReading
 from protocols.simtime import Now, ticks
@@ -29,6 +30,7 @@ from vehicle.control import ControlConfig, Controller
 from vehicle.driving import Driver, DrivingConfig, Mission, build_corridor
 from vehicle.dynamics import VehicleParams
 from vehicle.fusion import Estimate, FusionConfig, Localiser, Tracker, Tracks
+from vehicle.fusion.lanes import LanePlacer
 from vehicle.planning import Planner, PlanningConfig, Pose, Trajectory
 from vehicle.planning.reference import STEP_M
 
@@ -76,6 +78,7 @@ class OnboardUnit:
             self.planner.envelope_mps, STEP_M,
         )  # fmt: skip
         self.localiser = Localiser(config.fusion)
+        self.lanes = LanePlacer(build_index(network))
         self.tracker = Tracker(config.fusion, params, station_id)
         self.controller = Controller(
             self.planner.table, params, config.control, config.control_period_ms * 1e-3
@@ -163,7 +166,7 @@ class OnboardUnit:
     ) -> None:
         params = self._params
         front = s + params.front_x_m
-        tracks = self.tracker.update(t_ns, own, self._hitch_rad)
+        tracks = self.lanes.place(self.tracker.update(t_ns, own, self._hitch_rad))
         frenet = self.planner.project(tracks.x_m, tracks.y_m, s - 60.0, s + 160.0)
         directive = self.driver.decide(
             t_ns, front, own.speed_mps, tracks, frenet[:, 0], frenet[:, 1], self._cabin
