@@ -129,7 +129,7 @@ def _kernels() -> Check:
     state = (
         f"{number} compiled kernels in the cache"
         if number
-        else "cache empty: the first run compiles for about ten seconds"
+        else "cache empty: the first run compiles for about half a minute"
     )
     return Check("kernels", True, state)
 
