@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from protocols.bus import InProcessBus, Order
-from protocols.errors import LogError
+from protocols.errors import ConfigError, LogError
 from protocols.judging import RunFacts
 from protocols.participant import Participant
 from protocols.roads.geometry import lane_pose
@@ -128,9 +128,12 @@ def run_scene(
         versions=versions(),
         epoch_ns=_epoch_ns(spec.epoch_utc),
     )
-    log = LogWriter(log_path, header) if options.record else SilentLog()
     try:
-        loop = built.loop(log)
+        loop = built.loop()  # whatever is wrong with the scene shows before a log is begun
+    except ValueError as error:  # a period that is no whole number of ticks
+        raise ConfigError(f"{spec.name}, tick_ms = {spec.tick_ms}: {error}") from error
+    log = loop.log = LogWriter(log_path, header) if options.record else SilentLog()
+    try:
         ready_ns, ready_cpu = options.clock(), time.process_time()
         last = loop.run(num_ticks, progress)
         facts = built.finish(loop)
@@ -199,7 +202,15 @@ def replay_log(
 
 
 def _epoch_ns(text: str) -> int:
-    stamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    try:
+        stamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        stamp = None
+    # Without an offset the answer would depend on the machine's time zone; log stamps cannot be before 1970.
+    if stamp is None or stamp.tzinfo is None or not 0 <= stamp.timestamp() < 9e9:
+        raise ConfigError(
+            f"epoch_utc: found {text!r}, expected a time from 1970 on such as '2026-05-18T00:30:00Z'."
+        )
     return int(stamp.timestamp()) * NS_PER_S
 
 
@@ -221,7 +232,7 @@ class _Builder:
         self.antennas: dict[str, Antenna] = {}
         self.units: list[Participant] = []
 
-    def loop(self, log: LogWriter | SilentLog) -> Loop:
+    def loop(self) -> Loop:
         """Everything wired."""
         resolved, spec, net = self.resolved, self.resolved.spec, self.resolved.net
         vehicles = tuple(
@@ -252,7 +263,7 @@ class _Builder:
             air=Air(make_channel(resolved.radio, spec.seed), world.tick_ns),
             ports=self.ports,
             antennas=dict(sorted(self.antennas.items())),
-            log=log,
+            log=SilentLog(),
             judge=judge,
             picture=PictureCollector(net, vehicles) if self.options.picture else None,
             watch=SignalWatch(net, tuple(resolved.plans.values())),
@@ -272,7 +283,9 @@ class _Builder:
         assert taken is not None, "automated vehicles take the first rows"
         row, actor = taken
         place_body(net, self.states, self.statics, row, actor, item, line)
-        referee = Referee(net, spec.name, actor, row, params.user_class, line, spec.stops)
+        referee = Referee(
+            net, spec.name, actor, row, params.user_class, line, spec.stops, spec.depart_s
+        )
         cabin = None
         if spec.passengers is not None and spec.stops:
             p = spec.passengers

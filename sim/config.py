@@ -56,16 +56,18 @@ class Resolved:
 def resolve(spec: SceneSpec, base: Path, net: RoadNetwork) -> Resolved:
     """Check `spec` against `net`; `base` is the folder its paths start from."""
     plans = _plans(spec, net)
+    roadside = tuple(
+        _junctions(net, unit.junctions, f"roadside.{k}.junctions", plans)
+        for k, unit in enumerate(spec.roadside)
+    )
+    _one_unit_a_junction(spec, net, roadside)
     return Resolved(
         spec=spec,
         map_path=find_map(spec, base),
         net=net,
         vehicles=tuple(_vehicle(spec, k) for k in range(len(spec.vehicles))),
         plans=plans,
-        roadside=tuple(
-            _junctions(net, unit.junctions, f"roadside.{k}.junctions", plans)
-            for k, unit in enumerate(spec.roadside)
-        ),
+        roadside=roadside,
         traffic=_traffic(spec, net),
         radio=_radio(spec),
     )
@@ -127,12 +129,28 @@ def _junctions(
 ) -> tuple[int, ...]:
     found = tuple(_junction(net, name, f"{where}.{k}") for k, name in enumerate(names))
     for k, junction in enumerate(found):
+        if junction in found[:k]:
+            raise ConfigError(f"{where}.{k}: junction '{names[k]}' is named twice.")
         if junction not in plans:
             raise ConfigError(
                 f"{where}.{k}: junction '{names[k]}' has no signals, so a roadside unit has nothing to "
                 "run there. Name a signalised junction, or add [[signals]] for it."
             )
     return found
+
+
+def _one_unit_a_junction(
+    spec: SceneSpec, net: RoadNetwork, roadside: tuple[tuple[int, ...], ...]
+) -> None:
+    owner: dict[int, int] = {}
+    for k, junctions in enumerate(roadside):
+        for junction in junctions:
+            first = owner.setdefault(junction, k)
+            if first != k:
+                raise ConfigError(
+                    f"roadside.{k}.junctions: junction '{net.junctions.name[junction] or net.junctions.id[junction]}' "
+                    f"already belongs to roadside unit '{spec.roadside[first].name}'; one unit runs a junction's signals."
+                )
 
 
 def _plans(spec: SceneSpec, net: RoadNetwork) -> dict[int, SignalPlan]:
@@ -184,6 +202,14 @@ def _traffic(spec: SceneSpec, net: RoadNetwork) -> TrafficConfig:
 
 
 def _flow(net: RoadNetwork, flow: Any, where: str) -> Flow:
+    if not flow.mix or min(flow.mix.values()) < 0 or sum(flow.mix.values()) <= 0:
+        raise ConfigError(
+            f"{where}.mix: found {flow.mix}; expected classes with shares >= 0 that are not all zero."
+        )
+    if min(flow.destinations.values()) < 0 or sum(flow.destinations.values()) <= 0:
+        raise ConfigError(
+            f"{where}.destinations: found {flow.destinations}; expected weights >= 0 that are not all zero."
+        )
     unknown = [kind for kind in flow.mix if kind not in KINDS]
     if unknown:
         raise ConfigError(
@@ -237,10 +263,13 @@ def _radio(spec: SceneSpec) -> IdealParams | RangeLossParams:
     if preset is not None and (model == "ideal" or not isinstance(preset, str)):
         raise ConfigError("radio.preset: presets are names of the 'range_loss' model.")
     base: IdealParams | RangeLossParams
-    if model == "ideal":
-        base = IdealParams()
-    else:
-        base = range_loss_preset(preset) if isinstance(preset, str) else RangeLossParams()
+    try:
+        if model == "ideal":
+            base = IdealParams()
+        else:
+            base = range_loss_preset(preset) if isinstance(preset, str) else RangeLossParams()
+    except ConfigError as error:
+        raise ConfigError(f"radio.preset: {error}") from None
     known = type(base).__dataclass_fields__
     for key, value in table.items():
         if key not in known:
@@ -249,7 +278,7 @@ def _radio(spec: SceneSpec) -> IdealParams | RangeLossParams:
             )
         is_text = known[key].type == "str"
         if is_text != isinstance(value, str) or (
-            not is_text and not isinstance(value, (int, float))
+            not is_text and (isinstance(value, bool) or not isinstance(value, (int, float)))
         ):
             raise ConfigError(
                 f"radio.{key}: found {value!r}, expected {'a name' if is_text else 'a number'}."

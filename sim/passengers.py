@@ -1,7 +1,8 @@
 """Who waits at stations, who is on board, and how long doors stay busy. Physics of people, not a unit.
 
-Waiting passengers arrive in a Poisson stream per (station, vehicle line); each boarding passenger draws at once how many of the
-line's later stops to ride, getting off at every further stop with probability `alighting_share`. Door time follows the TCQSM dwell
+Waiting passengers arrive in a Poisson stream per (station, vehicle line), whose draws belong to that station alone; nobody waits at
+the last stop. Each boarding passenger draws at once how many of the line's later stops to ride, getting off at every further
+stop with probability `alighting_share`. Door time follows the TCQSM dwell
 model: dead time, then alighting, then boarding, per person and channel. What a vehicle learns of it is a `CabinReading`.
 """
 
@@ -15,6 +16,8 @@ import numpy as np
 from protocols.sensing import CabinReading
 from protocols.simtime import NS_PER_S
 from protocols.streams import generator
+
+_NEVER_NS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Cabin:
     def _gap_ns(self, stop: _Stop) -> int:
         rate = self.params.boarding_per_hour
         if rate <= 0.0:
-            return 2**62
+            return _NEVER_NS
         return max(1, round(stop.rng.exponential(3600.0 / rate) * NS_PER_S))
 
     def arrive(self, t_ns: int) -> None:
@@ -87,6 +90,12 @@ class Cabin:
         rounds = math.ceil(leaving / params.channels) * params.alighting_s
         rounds += math.ceil(boarding / params.channels) * params.boarding_s
         return from_ns + round(rounds * NS_PER_S)
+
+    def wanted(self) -> list[int]:
+        """On-call stations ahead where somebody waits, or to which somebody on board rides."""
+        ahead = range(self.next_stop, len(self.stops))
+        asked = [k for k in ahead if self.stops[k].waiting > 0 or self.riders[k] > 0]
+        return [self.stops[k].station for k in asked if self.stops[k].is_on_call]
 
     def update(self, t_ns: int, doors: int, station: int) -> None:
         """Doors at `t_ns` (0 closed) while the front stands at `station` (-1: at none)."""
@@ -133,7 +142,12 @@ def make_cabin(
     stops: list[_Stop] = []
     cabin = Cabin(name, params, stops, generator(seed, f"riders/{name}"), [0] * len(stations))
     for k, (station, is_on_call) in enumerate(stations):
-        stop = _Stop(station, is_on_call, generator(seed, f"waiting/{name}/{k}"), 0)
-        stop.next_arrival_ns = cabin._gap_ns(stop)
+        times = sum(
+            other == station for other, _ in stations[:k]
+        )  # a line may serve a station twice
+        rng = generator(seed, f"waiting/{name}/{station}/{times}")
+        stop = _Stop(station, is_on_call, rng, _NEVER_NS)
+        if k < len(stations) - 1:
+            stop.next_arrival_ns = cabin._gap_ns(stop)
         stops.append(stop)
     return cabin

@@ -47,6 +47,16 @@ def sensor_params(
     table: Mapping[str, Any], where: str, defaults: Mapping[str, str]
 ) -> dict[str, Any]:
     """`objects = "roadside"`, `gnss = { preset = "rtk", white_sigma_m = 0.05 }` or `objects = false` (not fitted)."""
+    try:
+        return _sensor_params(table, where, defaults)
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
+
+
+def _sensor_params(
+    table: Mapping[str, Any], where: str, defaults: Mapping[str, str]
+) -> dict[str, Any]:
     out: dict[str, Any] = {name: preset(_KINDS[name], row) for name, row in defaults.items()}
     for name, value in table.items():
         if name not in defaults:
@@ -61,7 +71,7 @@ def sensor_params(
             row = dict(value)
             base = preset(_KINDS[name], str(row.pop("preset", defaults[name])))
             known = set(base.__dataclass_fields__)
-            wrong = [k for k in row if k not in known or not isinstance(row[k], (int, float))]
+            wrong = [k for k in row if k not in known or not _is_number(row[k])]
             if wrong:
                 raise ConfigError(
                     f"{where}.sensors.{name}.{wrong[0]} = {row[wrong[0]]!r}: expected a number under one "
@@ -73,6 +83,10 @@ def sensor_params(
                 f"{where}.sensors.{name}: found {value!r}; expected a preset's name, a table, or false."
             )
     return out
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class VehiclePort:

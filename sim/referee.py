@@ -18,9 +18,13 @@ from protocols.simtime import NS_PER_S
 from scenarios.spec import StopSpec
 from sim.route_line import RouteLine
 from sim.state import ActorStates
+from sim.traffic.referee import HARD_BRAKING_MPS2
 
 BLOCK_TICKS = 20
 STATION_ZONE_M = 30.0  # a stop this far past the stop point still belongs to the station
+CALL_M = (
+    150.0  # an on-call stop asked for later than this cannot be reached: 60 km/h at 1 m/s2 is 139 m
+)
 SLOW_ZONE_M = (150.0, 40.0)  # control delay counts from before to behind a stop line
 _FLOATS = (
     "x_m", "y_m", "yaw_rad", "speed_mps", "accel_mps2", "yaw_rate_radps", "hitch_rad", "steer_rad",
@@ -63,6 +67,7 @@ class Referee:
     user_class: UserClass
     line: RouteLine
     stops: tuple[StopSpec, ...]
+    depart_s: float = 0.0  # what happens before is waiting for the planned departure, not delay
     route_s_m: float = 0.0
     signal_delay_s: float = 0.0
     arrived_s: float | None = None
@@ -79,6 +84,7 @@ class Referee:
     _opened_s: float = 0.0
     _at: int = -1
     _was_off: bool = False
+    _was_hard: bool = False
 
     def __post_init__(self) -> None:
         names = (*_FLOATS, "t_ns", "lane", "speed_limit_mps", "doors", "route_s_m")
@@ -99,7 +105,8 @@ class Referee:
         self._lanes(t_ns, lane, s_m)
         self._signals(t_ns, light, red_since_ns)
         self._stations(t_ns, t_s, int(states.doors[row]), speed, float(states.d_m[row]))
-        self._delay(dt_s, speed)
+        self._braking(t_ns, lane, float(states.accel_mps2[row]))
+        self._delay(t_s, dt_s, speed)
         if self.arrived_s is None and self.route_s_m > self.line.length_m - 3.0 and speed < 0.1:
             self.arrived_s = t_s
             self.events.append(Event(t_ns, EventKind.ARRIVED, self.actor, value=t_s))
@@ -140,7 +147,10 @@ class Referee:
             self._next_signal += 1
 
     def _stations(self, t_ns: int, t_s: float, doors: int, speed: float, d_m: float) -> None:
-        if doors != 0 and self._doors == 0:
+        if self._doors not in (0, doors):
+            station = self._halts[self._at].station if self._at >= 0 else -1
+            self._say(t_ns, EventKind.DOORS_CLOSED, station, t_s - self._opened_s)
+        if doors not in (0, self._doors):
             self._at = next(
                 (
                     k
@@ -159,24 +169,18 @@ class Referee:
             self._say(t_ns, EventKind.DOORS_OPENED, station, d_m)
             side = int(self.net.stations.door_side[station]) if station >= 0 else 0
             if speed > 0.05 or side != doors:
-                text = (
-                    "doors opened while moving"
-                    if speed > 0.05
-                    else "doors opened on the wrong side"
-                )
+                wrong = "on the wrong side" if station >= 0 else "away from every station"
+                text = "doors opened while moving" if speed > 0.05 else f"doors opened {wrong}"
                 self.events.append(
                     Event(t_ns, EventKind.DOOR_FAULT, self.actor, station, self._lane, speed, text)
                 )
-        elif doors == 0 and self._doors != 0:
-            station = self._halts[self._at].station if self._at >= 0 else -1
-            self._say(t_ns, EventKind.DOORS_CLOSED, station, t_s - self._opened_s)
         self._doors = doors
         for halt in self._halts:
             if halt.was_left:
                 continue
             if halt.was_served and doors == 0 and speed > 0.5:
                 halt.was_left = True
-                late = t_s - halt.depart_s if halt.depart_s is not None else 0.0
+                late = t_s - halt.depart_s if halt.depart_s is not None else math.nan
                 self._say(t_ns, EventKind.LEFT_STATION, halt.station, late)
             elif not halt.was_served and self.route_s_m > halt.route_s_m + STATION_ZONE_M:
                 halt.was_left = True
@@ -189,10 +193,12 @@ class Referee:
         self.events.append(Event(t_ns, kind, self.actor, station, self._lane, value, name))
 
     def call(self, station: int) -> None:
-        """Somebody asked for on-call `station` in good time (the cabin's view, for MISSED_STATION)."""
+        """Somebody wants on-call `station` (the cabin's view); passing it counts as missed if that was known in good time."""
         for halt in self._halts:
             if halt.station == station and not halt.was_left:
-                halt.was_asked = True
+                if halt.route_s_m - self.route_s_m >= CALL_M:
+                    halt.was_asked = True
+                return
 
     @property
     def station_at(self) -> int:
@@ -202,17 +208,27 @@ class Referee:
                 return halt.station
         return -1
 
-    def _delay(self, dt_s: float, speed: float) -> None:
+    def _braking(self, t_ns: int, lane: int, accel_mps2: float) -> None:
+        is_hard = accel_mps2 <= -HARD_BRAKING_MPS2
+        if is_hard and not self._was_hard:
+            kind = EventKind.HARD_BRAKING
+            self.events.append(Event(t_ns, kind, self.actor, lane=lane, value=-accel_mps2))
+        self._was_hard = is_hard
+
+    def _delay(self, t_s: float, dt_s: float, speed: float) -> None:
         """Control delay: time lost against the limit near a stop line, station dwell and approach excluded."""
-        if self._doors != 0 or self._next_signal > len(self.line.signals):
+        if self._doors != 0 or t_s < self.depart_s or self.arrived_s is not None:
             return
         nearby = self.line.signals[max(self._next_signal - 1, 0) : self._next_signal + 1]
         for place in nearby:
             ahead = place.route_s_m - self.route_s_m
             if -SLOW_ZONE_M[1] < ahead < SLOW_ZONE_M[0]:
                 for halt in self._halts:
-                    if not halt.was_left and 0 <= halt.route_s_m - self.route_s_m < ahead:
-                        return  # slowing for a platform before the stop line
+                    if (
+                        not halt.was_left
+                        and -STATION_ZONE_M < halt.route_s_m - self.route_s_m < ahead
+                    ):
+                        return  # slowing for a platform before the stop line, or standing at it
                 free = min(self._limit, 16.7)
                 self.signal_delay_s += dt_s * max(0.0, 1.0 - speed / free)
                 return

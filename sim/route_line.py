@@ -75,12 +75,23 @@ def _pick(net: RoadNetwork, rows: tuple[int, ...], lane: int, s_m: float, who: U
     return min(costs)[1] if costs else rows[0]
 
 
+def _lane(net: RoadNetwork, key: str, where: str) -> int:
+    try:
+        return find_lane(net, key)
+    except RoadError as error:
+        raise RoadError(f"{where}: {error}") from None
+
+
 def build_route_line(
     net: RoadNetwork, spec: VehicleSpec, user_class: UserClass, where: str
 ) -> RouteLine:
     """The ruler for `spec`; RoadError/ConfigError name the key that cannot be reached."""
-    lane = find_lane(net, spec.start_lane)
-    s_m = spec.start_s_m
+    lane = _lane(net, spec.start_lane, f"{where}.start_lane")
+    s_m, length = spec.start_s_m, float(net.lanes.length_m[lane])
+    if s_m > length:
+        raise ConfigError(
+            f"{where}.start_s_m: found {s_m:g}, but lane {spec.start_lane} is {length:.2f} m long."
+        )
     goals: list[tuple[str, int, float, int]] = []
     at_lane, at_s = lane, s_m
     for k, stop in enumerate(spec.stops):
@@ -88,7 +99,7 @@ def build_route_line(
         row = _pick(net, rows, at_lane, at_s, user_class)
         at_lane, at_s = int(net.stations.lane[row]), float(net.stations.stop_s_m[row])
         goals.append((f"{where}.stops.{k} (station '{stop.station}')", at_lane, at_s, row))
-    end = find_lane(net, spec.destination_lane)
+    end = _lane(net, spec.destination_lane, f"{where}.destination_lane")
     length = float(net.lanes.length_m[end])
     end_s = spec.destination_s_m if spec.destination_s_m is not None else max(length - 5.0, 0.0)
     goals.append((f"{where}.destination_lane", end, end_s, -1))
@@ -123,6 +134,8 @@ def _signals(net: RoadNetwork, lanes: I32, begin: F64, total: float) -> tuple[On
     for k in range(lanes.size):
         lane = int(lanes[k])
         after = int(lanes[k + 1]) if k + 1 < lanes.size else -1
+        if after >= 0 and begin[k + 1] == begin[k]:
+            continue  # left by a lane change: the stop line passed is the other lane's
         for row in range(int(stop.start[lane]), int(stop.start[lane + 1])):
             value = float(begin[k]) + float(stop.s_m[row])
             to_lane = int(stop.to_lane[row])

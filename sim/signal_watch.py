@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocols.judging import Event, EventKind
-from protocols.roads.network import U8, RoadNetwork
+from protocols.roads.network import I32, U8, RoadNetwork
 from roadside.signals import SignalPlan, compile_plan
-from roadside.signals.invariants import PhaseMonitor, phase_rules
+from roadside.signals.invariants import PhaseMonitor, Violation, phase_rules
 
 STEP_NS = 100_000_000
 RULES = ("min_green", "yellow", "sequence", "conflict", "intergreen", "max_red")
@@ -43,8 +43,21 @@ class SignalWatch:
                         own,
                         -1,
                         float(RULES.index(broken.rule)),
-                        f"{broken.rule} of {self._net.groups.name[own]}: {broken.found_ns / 1e9:.1f} s, "
-                        f"expected {broken.expected_ns / 1e9:.1f} s",
+                        self._sentence(broken, group),
                     )
                 )
         return out
+
+    def _sentence(self, broken: Violation, group: I32) -> str:
+        names = self._net.groups.name
+        own = names[int(group[broken.group])]
+        other = names[int(group[broken.other])] if broken.other >= 0 else ""
+        found_s, expected_s = broken.found_ns / 1e9, broken.expected_ns / 1e9
+        return {
+            "min_green": f"{own} was green for {found_s:.1f} s, at least {expected_s:.1f} s are promised",
+            "yellow": f"{own} was yellow for {found_s:.1f} s instead of {expected_s:.1f} s",
+            "sequence": f"{own} changed to a light that must not follow the one before",
+            "conflict": f"{own} and {other} were green together",
+            "intergreen": f"{own} turned green {found_s:.1f} s after {other} turned red, {expected_s:.1f} s are needed",
+            "max_red": f"{own} has been red for {found_s:.1f} s, at most {expected_s:.1f} s are promised",
+        }[broken.rule]

@@ -160,6 +160,8 @@ class HeadlessWorld:
         self.traffic.advance(dt_s)
         for vehicle in self.vehicles:
             if vehicle.cabin is not None:
+                for asked in vehicle.cabin.wanted():
+                    vehicle.referee.call(asked)
                 station = vehicle.referee.station_at
                 vehicle.cabin.update(t_ns, int(states.doors[vehicle.row]), station)
         if t_ns % COLLISION_TICK_NS == 0:
@@ -174,7 +176,7 @@ class HeadlessWorld:
         for a, b in pairs:
             if control[a] == Control.WALKER and control[b] == Control.WALKER:
                 continue  # people brush past each other; that is no accident
-            key = (int(a), int(b))
+            key = (int(states.id[a]), int(states.id[b]))  # rows are handed on, ids are not
             now.add(key)
             if key in self._touching:
                 continue
