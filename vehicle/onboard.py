@@ -22,7 +22,6 @@ from protocols.messages import (
     VehicleCommand,
 )
 from protocols.participant import Inbox, Outbox, Transmission
-from protocols.roads.matching import build_index
 from protocols.roads.network import F64, RoadNetwork
 from protocols.sensing import CabinReading
 from protocols.simtime import Now, ticks
@@ -30,7 +29,7 @@ from vehicle.control import ControlConfig, Controller
 from vehicle.driving import Driver, DrivingConfig, Mission, build_corridor
 from vehicle.dynamics import VehicleParams
 from vehicle.fusion import Estimate, FusionConfig, Localiser, Tracker, Tracks
-from vehicle.fusion.lanes import LanePlacer
+from vehicle.fusion.lanes import place_on_lanes
 from vehicle.planning import Planner, PlanningConfig, Pose, Trajectory
 from vehicle.planning.reference import STEP_M
 
@@ -78,7 +77,7 @@ class OnboardUnit:
             self.planner.envelope_mps, STEP_M,
         )  # fmt: skip
         self.localiser = Localiser(config.fusion)
-        self.lanes = LanePlacer(build_index(network))
+        self.lanes = place_on_lanes(network)
         self.tracker = Tracker(config.fusion, params, station_id)
         self.controller = Controller(
             self.planner.table, params, config.control, config.control_period_ms * 1e-3

@@ -18,10 +18,19 @@ from protocols.simtime import Now
 from vehicle.driving import Corridor, Mission
 from vehicle.driving.corridor import CrossingEvent, JunctionEvent, LineEvent, StationEvent
 from vehicle.dynamics import BodyParams, VehicleParams, step_bodies
+from vehicle.fusion import Tracks
 from vehicle.onboard import OnboardConfig, OnboardUnit
 from vehicle.planning import ReferencePath, resample
 
 NO_MISSION = Mission(0, 0.0, (), 0, 0.0)
+
+
+class NoLanes:
+    """Stands in for the lane placer where a test has a path and no road network."""
+
+    def place(self, tracks: Tracks) -> Tracks:
+        """Nobody is moved."""
+        return tracks
 
 
 def path_of(
@@ -116,7 +125,10 @@ def drive(
     until: Callable[[Trace], bool] = lambda _t: False,
 ) -> tuple[Trace, OnboardUnit]:  # fmt: skip
     """Run one unit for `duration_s`."""
-    with patch("vehicle.onboard.build_corridor", lambda *_: corridor):
+    with (
+        patch("vehicle.onboard.build_corridor", lambda *_: corridor),
+        patch("vehicle.onboard.place_on_lanes", lambda _: NoLanes()),
+    ):
         unit = OnboardUnit("obu/test", 5, None, params, config or OnboardConfig(), NO_MISSION)  # type: ignore[arg-type]
     rng = np.random.default_rng(seed)
     x0, y0, yaw0 = corridor.path.at(corridor.start_s_m - params.front_x_m)
