@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -168,6 +168,25 @@ def replay_log(
     """
     recorded = load(log, recover)
     header = recorded.header
+    spec, map_path = recorded_scene(log, header)
+    check = ReplayCheck(recorded)
+    options = RunOptions(picture=False, check=check)
+    outcome = run_scene(spec, map_path.parent, out, progress=progress, options=options)
+    departure = check.finish()
+    ticks_held = int(recorded.digests.tick.size)
+    last = f"{int(recorded.digests.digest[-1]):016x}" if ticks_held else ""
+    if departure is None:
+        short = f"; {recorded.lost}" if recorded.lost else ""
+        message = f"the same in every one of {ticks_held} ticks{short}"
+        return ReplayOutcome(True, message, last, outcome.digest, outcome)
+    first = compare(LogReader.open(log, recover), LogReader.open(outcome.log_path))
+    by = f"; the log was written by commit {header.commit or 'unknown'}, this is {commit() or 'unknown'}"
+    message = f"left the recording at {departure}" + (f": {first}" if first else "") + by
+    return ReplayOutcome(False, message, last, outcome.digest, outcome)
+
+
+def recorded_scene(log: Path, header: RunHeader) -> tuple[SceneSpec, Path]:
+    """The scene in a log's header and its road file; LogError when either is not what was run."""
     try:
         table = json.loads(header.config_json)
         scene, map_path = table["scene"], Path(table["map_path"])
@@ -185,20 +204,17 @@ def replay_log(
             f"{log}: was run on a road file with SHA-256 {header.map_digest[:16]}, but {map_path} has "
             f"{digest[:16]}. Put the road file of that run there, or beside the log."
         )
-    check = ReplayCheck(recorded)
-    options = RunOptions(picture=False, check=check)
-    outcome = run_scene(spec, map_path.parent, out, progress=progress, options=options)
-    departure = check.finish()
-    ticks_held = int(recorded.digests.tick.size)
-    last = f"{int(recorded.digests.digest[-1]):016x}" if ticks_held else ""
-    if departure is None:
-        short = f"; {recorded.lost}" if recorded.lost else ""
-        message = f"the same in every one of {ticks_held} ticks{short}"
-        return ReplayOutcome(True, message, last, outcome.digest, outcome)
-    first = compare(LogReader.open(log, recover), LogReader.open(outcome.log_path))
-    by = f"; the log was written by commit {header.commit or 'unknown'}, this is {commit() or 'unknown'}"
-    message = f"left the recording at {departure}" + (f": {first}" if first else "") + by
-    return ReplayOutcome(False, message, last, outcome.digest, outcome)
+    return spec, map_path
+
+
+def make_judge(resolved: Resolved, actors: Mapping[str, int]) -> Judge:
+    """The judge of a scene's criteria; `actors`: automated vehicle -> actor id."""
+    rear = {
+        item.spec.name: RearSection(item.params.hitch_x_m, item.params.rear_wheelbase_m)
+        for item in resolved.vehicles
+        if item.params.is_articulated
+    }
+    return Judge(resolved.spec, actors, rear=rear, lane_key=resolved.net.lane_key)
 
 
 def _epoch_ns(text: str) -> int:
@@ -249,14 +265,8 @@ class _Builder:
         self._roadside(world)
         self._fleet(world)
         bus = InProcessBus(self.units, self.options.order)
-        rear = {
-            v.name: RearSection(v.params.hitch_x_m, v.params.rear_wheelbase_m)
-            for v in vehicles
-            if v.params.is_articulated
-        }
         actors = {v.name: v.actor for v in vehicles}
         self.facts.vehicles = dict(actors)
-        judge = Judge(spec, actors, rear=rear, lane_key=net.lane_key)
         return Loop(
             world=world,
             bus=bus,
@@ -264,7 +274,7 @@ class _Builder:
             ports=self.ports,
             antennas=dict(sorted(self.antennas.items())),
             log=SilentLog(),
-            judge=judge,
+            judge=make_judge(resolved, actors),
             picture=PictureCollector(net, vehicles) if self.options.picture else None,
             watch=SignalWatch(net, tuple(resolved.plans.values())),
             truth_period_ticks=ticks(

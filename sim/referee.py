@@ -99,10 +99,9 @@ class Referee:
         row, t_s = self.row, t_ns / NS_PER_S
         lane, s_m = int(states.lane[row]), float(states.s_m[row])
         speed = float(states.speed_mps[row])
-        before = self.route_s_m
-        if lane >= 0:
-            self.route_s_m = max(before, self.line.progress(lane, s_m, before))
-        self._lanes(t_ns, lane, s_m)
+        before = self._lane
+        self.locate(lane, s_m)
+        self._lanes(t_ns, lane, before)
         self._signals(t_ns, light, red_since_ns)
         self._stations(t_ns, t_s, int(states.doors[row]), speed, float(states.d_m[row]))
         self._braking(t_ns, lane, float(states.accel_mps2[row]))
@@ -112,22 +111,30 @@ class Referee:
             self.events.append(Event(t_ns, EventKind.ARRIVED, self.actor, value=t_s))
         self._trace(t_ns, states, lane)
 
-    def _lanes(self, t_ns: int, lane: int, s_m: float) -> None:
-        net = self.net
+    def locate(self, lane: int, s_m: float) -> None:
+        """Progress and posted limit for the front at (lane, s); keeps what it has on no lane."""
+        if lane < 0:
+            return
+        before = self.route_s_m
+        self.route_s_m = max(before, self.line.progress(lane, s_m, before))
+        if lane != self._lane or not 0.0 <= s_m - self._limit_s <= 1.0:
+            self._lane, self._limit_s = lane, s_m
+            self._limit = speed_limit(self.net, lane, s_m)
+
+    @property
+    def limit_mps(self) -> float:
+        """Posted limit where the front is; inf where none is posted."""
+        return self._limit
+
+    def _lanes(self, t_ns: int, lane: int, before: int) -> None:
         if lane < 0:
             if not self._was_off:
                 self._was_off = True
                 self.events.append(Event(t_ns, EventKind.OFF_ROAD, self.actor))
             return
         self._was_off = False
-        if lane != self._lane:
-            self._lane = lane
-            self._limit = speed_limit(net, lane, s_m)
-            if not int(net.lanes.permission[lane]) & int(self.user_class):
-                self.events.append(Event(t_ns, EventKind.BUS_LANE, self.actor, lane=lane))
-        elif s_m - self._limit_s > 1.0 or s_m < self._limit_s:
-            self._limit = speed_limit(net, lane, s_m)
-            self._limit_s = s_m
+        if lane != before and not int(self.net.lanes.permission[lane]) & int(self.user_class):
+            self.events.append(Event(t_ns, EventKind.BUS_LANE, self.actor, lane=lane))
 
     def _signals(self, t_ns: int, light: U8, red_since_ns: F64) -> None:
         signals = self.line.signals
