@@ -32,6 +32,8 @@ RELAX_PER_S = 0.5
 FREE_REACH_S, CROSSING_REACH_S = 2.5, 0.6  # on a crossing the vehicles are the ones to wait
 MAX_ASIDE_MPS = 0.8
 LOOK_M, CLEAR_M, DODGE_MPS = 3.5, 0.8, 0.5
+STRIP_M, BODY_GAP_M, BODY_LOOK_S = 0.8, 0.45, 0.6  # kept from a moving and from a standing vehicle
+STANDS_MPS = 0.3
 STOP_DECEL_MPS2 = 2.5  # a vehicle that needs less than this is trusted to stop
 SPARE_S = 1.0
 SEEN_M = 70.0
@@ -87,6 +89,7 @@ class Walkers:
     _wait: F64 = field(init=False)
     _end: F64 = field(init=False)
     _line: F64 = field(init=False)  # (N, 4) origin of u in the world, tangent
+    _dodges: Bool = field(init=False)  # goes sideways round a standing vehicle
     _is_over: Bool = field(init=False)  # has stepped onto the roadway
     _span: F64 = field(init=False)  # (X, 2) of each crossing row along its crossing's axis
     _cars: F64 = field(default_factory=lambda: np.zeros((8, 0)))
@@ -98,6 +101,7 @@ class Walkers:
         self._path = np.full(num, -1, dtype=np.int64)
         self._u, self._w, self._w0, self._pace, self._du, self._dw, self._wait = np.zeros((7, num))
         self._is_over = np.zeros(num, dtype=np.bool_)
+        self._dodges = np.zeros(num, dtype=np.bool_)
         self._end, self._line = np.zeros(num), np.zeros((num, 4))
         self.paths, self._paths_of = [], []
         for flow in self.flows:
@@ -335,23 +339,46 @@ class Walkers:
         return True
 
     def _among_vehicles(self, path: Path, on: I64, reach_s: float) -> None:
-        """Stops short of the strip that a vehicle covers, or sweeps within `reach_s`."""
+        """Stops short of the strip that a moving vehicle sweeps within `reach_s`; walks round one that stands."""
         cars = self._cars
+        self._dodges[on] = False
         if cars.shape[1] == 0:
             return
         cx, cy, c, s, back, front, half, speed = cars
-        reach = front + 0.5 + reach_s * speed
-
-        def inside(x: F64, y: F64) -> Bool:
-            dx, dy = x[:, None] - cx, y[:, None] - cy
-            along, across = dx * c + dy * s, dy * c - dx * s
-            return np.asarray((along > back - 0.5) & (along < reach) & (np.abs(across) < half))
-
         st = self.states
         x, y = st.x_m[on], st.y_m[on]
-        nx, ny, _, _ = path.at(self._u[on] + self._pace[on])
-        held = (inside(nx, ny) & ~inside(x, y)).any(axis=1)
+        _, _, tx, ty = path.at(self._u[on])
+
+        def inside(px: F64, py: F64, reach: F64, margin: float, side: F64) -> Bool:
+            dx, dy = px[:, None] - cx, py[:, None] - cy
+            along, across = dx * c + dy * s, dy * c - dx * s
+            return np.asarray((along > back - margin) & (along < reach) & (np.abs(across) < side))
+
+        sweep = np.where(speed > STANDS_MPS, front + 0.5 + reach_s * speed, -np.inf)
+        step = self._pace[on]
+        enters = inside(x + tx * step, y + ty * step, sweep, 0.5, half)
+        held = (enters & ~inside(x, y, sweep, 0.5, half)).any(axis=1)
+        body = half - STRIP_M + BODY_GAP_M
+        ahead = BODY_LOOK_S * self._pace[on]
+        hits = inside(x + tx * ahead, y + ty * ahead, front + BODY_GAP_M, BODY_GAP_M, body)
+        held |= hits.any(axis=1)
         self._du[on[held]] = 0.0
+        # Nobody slides back onto the path through a body beside it.
+        aside = BODY_LOOK_S * self._dw[on]
+        slide = inside(x - ty * aside, y + tx * aside, front + BODY_GAP_M, BODY_GAP_M, body)
+        self._dw[on[slide.any(axis=1)]] = 0.0
+        for n in np.flatnonzero(hits.any(axis=1)).tolist():
+            car = int(np.argmax(hits[n]))
+            if speed[car] > STANDS_MPS:
+                continue
+            # Corners of the body to the left of the path: round the end that is nearer.
+            lon = np.array([front[car], front[car], back[car], back[car]])
+            lat = np.array([body[car], -body[car], -body[car], body[car]])
+            px = cx[car] + lon * c[car] - lat * s[car] - x[n]
+            py = cy[car] + lon * s[car] + lat * c[car] - y[n]
+            left = py * tx[n] - px * ty[n]
+            self._dw[on[n]] = DODGE_MPS if left.max() < -left.min() else -DODGE_MPS
+            self._dodges[on[n]] = True
 
     def _look_at_vehicles(self) -> None:
         """Columns of all vehicles: position, direction, extent behind and ahead of it, half width, speed."""
@@ -361,7 +388,7 @@ class Walkers:
         yaw = st.yaw_rad[on]
         self._cars = np.stack(
             (st.x_m[on], st.y_m[on], np.cos(yaw), np.sin(yaw), front - sc.total_length_m[on], front,
-             0.5 * sc.width_m[on] + 0.8, np.maximum(st.speed_mps[on], 0.0))
+             0.5 * sc.width_m[on] + STRIP_M, np.maximum(st.speed_mps[on], 0.0))
         )  # fmt: skip
 
     # Motion ------------------------------------------------------------------------------------
@@ -372,7 +399,7 @@ class Walkers:
         if row.size == 0:
             return
         u = self._u[row] + self._du[row] * dt_s
-        w = self._w[row] + self._dw[row] * dt_s * (self._du[row] > 0.1)
+        w = self._w[row] + self._dw[row] * dt_s * ((self._du[row] > 0.1) | self._dodges[row])
         self._u[row], self._w[row] = u, w
         x0, y0, tx, ty = self._line[row].T
         self.states.x_m[row], self.states.y_m[row] = x0 + tx * u - ty * w, y0 + ty * u + tx * w
