@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
     run_cpu_s, run_wall_s = time.process_time() - cpu, time.perf_counter() - wall
     memory.append((loaded.spec.duration_s, rss_mb()))
     log = outcome.log_path
-    log_mb = log.stat().st_size / 1e6 if log.exists() else 0.0
+    log_mb = log.stat().st_size / 1e6 if options.record else 0.0  # the folder may hold an older log
     print(
         json.dumps(
             {
