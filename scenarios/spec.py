@@ -141,7 +141,9 @@ class SceneSpec(Spec):
     duration_s: float = Field(gt=0, le=86_400)
     tick_ms: int = Field(default=10, ge=1, le=100)
     seed: int = Field(default=1, ge=0, lt=2**63)
-    epoch_utc: str = "2026-01-01T00:00:00Z"
+    epoch_utc: str = Field(
+        default="2026-01-01T00:00:00Z", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
+    )
     map: MapSpec
     vehicles: tuple[VehicleSpec, ...] = ()
     roadside: tuple[RoadsideSpec, ...] = ()

@@ -200,6 +200,9 @@ def replay(
             help="Folder for the second run's log and result. Default: they are not kept."
         ),
     ] = None,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="Take a log that broke off as far as it goes.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
 ) -> None:
     """Run a log's scene again from its header, and say whether every byte is the same."""
@@ -213,7 +216,7 @@ def replay(
         folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="icv-replay-")))
         folder.mkdir(parents=True, exist_ok=True)
         progress = stack.enter_context(Progress(f"replay of {log.name}", None, quiet))
-        answer = replay_log(log, folder, progress=progress)
+        answer = replay_log(log, folder, recover=recover, progress=progress)
     typer.echo(f"{'same' if answer.same else 'DIFFERENT'}: {answer.message}")
     if not quiet:
         typer.echo(f"  recorded {answer.digest_a}\n  replayed {answer.digest_b}")
