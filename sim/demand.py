@@ -14,6 +14,7 @@ from scenarios.spec import FlowSpec
 ENTRY_VPH = 400.0  # per entry lane of a bare map: moderate city traffic
 INNER_VPH = 60.0  # per origin lane on a map without open ends
 MAX_ORIGINS = 40
+SPARSE_M = 5000.0  # more lane length than this per entry: most of the map would see nobody
 
 
 def entry_lanes(net: RoadNetwork, who: UserClass) -> I32:
@@ -29,6 +30,8 @@ def exit_lanes(net: RoadNetwork, who: UserClass) -> I32:
 def _ends(net: RoadNetwork, who: UserClass, start: I32) -> I32:
     lanes = net.lanes
     fit = _drivable(net, who) & (np.diff(start) == 0) & (lanes.length_m > 15.0)
+    at = lanes.point_start[:-1] if start is lanes.prev_start else lanes.point_start[1:] - 1
+    fit &= net.points.width_m[at] >= _least_width_m(who)
     # A turning pocket also begins without a predecessor, but beside a lane that has one.
     open_end = [lane for lane in np.flatnonzero(fit) if not _is_beside_open(net, int(lane), start)]
     return np.asarray(open_end, dtype=np.int32)
@@ -51,7 +54,13 @@ def _drivable(net: RoadNetwork, who: UserClass) -> np.ndarray[tuple[int, ...], n
     if who == UserClass.BICYCLE:
         kinds = [LaneType.BIKING, LaneType.SHARED]
     admitted = (lanes.permission & np.uint32(who)) != 0
+    widest = np.maximum.reduceat(net.points.width_m, lanes.point_start[:-1])
+    admitted &= widest >= _least_width_m(who)
     return np.asarray(admitted & np.isin(lanes.type, kinds) & (lanes.junction < 0), dtype=np.bool_)
+
+
+def _least_width_m(who: UserClass) -> float:
+    return 0.9 if who == UserClass.BICYCLE else 2.0
 
 
 def resolve_lanes(
@@ -84,21 +93,22 @@ def resolve_lanes(
 def default_flows(net: RoadNetwork, who: UserClass = UserClass.PASSENGER) -> tuple[FlowSpec, ...]:
     """Traffic for a map that nobody wrote demand for: every entry to every exit that it can reach.
 
-    A closed map gets origins and destinations spread over its longer lanes. RoadError when nothing is drivable.
+    A closed map, or one with few entries for its size, has origins and destinations spread over its longer lanes as well. A
+    lane that only leads into itself or nowhere is driven to its end. RoadError when nothing is drivable.
     """
-    origins, exits = entry_lanes(net, who), exit_lanes(net, who)
-    per_hour = ENTRY_VPH
-    if origins.size == 0 or exits.size == 0:
-        inner = np.flatnonzero(_drivable(net, who) & (net.lanes.length_m > 25.0)).astype(np.int32)
-        pick = np.unique(np.linspace(0, inner.size - 1, min(inner.size, MAX_ORIGINS)).astype(int))
-        chosen = inner[pick] if inner.size else inner
-        origins = origins if origins.size else chosen
-        exits = exits if exits.size else chosen
-        per_hour = INNER_VPH
-    if origins.size > MAX_ORIGINS:
-        origins = origins[np.unique(np.linspace(0, origins.size - 1, MAX_ORIGINS).astype(int))]
-    if exits.size > MAX_ORIGINS:
-        exits = exits[np.unique(np.linspace(0, exits.size - 1, MAX_ORIGINS).astype(int))]
+    fit = _drivable(net, who)
+    entries, exits = entry_lanes(net, who), exit_lanes(net, who)
+    begins_wide = net.points.width_m[net.lanes.point_start[:-1]] >= _least_width_m(who)
+    inner = _spread(
+        np.flatnonzero(fit & begins_wide & (net.lanes.length_m > 25.0)).astype(np.int32)
+    )
+    is_sparse = float(net.lanes.length_m[fit].sum()) > SPARSE_M * entries.size
+    origins = _spread(entries)
+    if entries.size == 0 or is_sparse:
+        origins = np.concatenate((origins, np.setdiff1d(inner, origins)))[:MAX_ORIGINS]
+    if exits.size == 0 or is_sparse:
+        exits = np.concatenate((_spread(exits), np.setdiff1d(inner, exits)))
+    exits = _spread(exits)
     if origins.size == 0:
         raise RoadError(
             f"Road network '{net.name}' has no lane of {who.name} to drive on; "
@@ -112,15 +122,17 @@ def default_flows(net: RoadNetwork, who: UserClass = UserClass.PASSENGER) -> tup
             for k, goal in enumerate(exits)
             if np.isfinite(cost[k, lane]) and int(goal) != int(lane)
         }
-        if not weights and np.diff(net.lanes.next_start)[lane] == 0:
-            weights = {net.lane_key(int(lane)): 1.0}  # a single road: drive to its end
+        is_open = int(np.diff(net.lanes.next_start)[lane]) == 0
+        if int(lane) in exits and (is_open or not weights):
+            # Straight on leaves the map, or leads round into the lane itself: drive to its end.
+            weights = {net.lane_key(int(lane)): 1.0}
         if weights:
             flows.append(
                 FlowSpec(
                     name=f"entry-{len(flows) + 1}",
                     origins=(net.lane_key(int(lane)),),
                     destinations=weights,
-                    vehicles_per_hour=per_hour,
+                    vehicles_per_hour=ENTRY_VPH if int(lane) in entries else INNER_VPH,
                 )
             )
     if not flows:
@@ -129,3 +141,11 @@ def default_flows(net: RoadNetwork, who: UserClass = UserClass.PASSENGER) -> tup
             "`icv map check` lists broken links."
         )
     return tuple(flows)
+
+
+def _spread(lanes: I32) -> I32:
+    """At most `MAX_ORIGINS` of `lanes`, evenly."""
+    if lanes.size <= MAX_ORIGINS:
+        return lanes
+    at = np.unique(np.linspace(0, lanes.size - 1, MAX_ORIGINS).astype(np.int64))
+    return np.asarray(lanes[at], dtype=np.int32)

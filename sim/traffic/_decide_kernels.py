@@ -7,7 +7,8 @@ Sources: IDM Treiber, Hennecke, Helbing 2000 (Phys. Rev. E 62); safe speed after
 Why nobody collides: (1) nobody drives faster than lets it stop behind its leader's stopping point; (2) a vehicle passes the
 gate of a junction only with a *claim* (a ticket on every connecting lane of its way), and takes one only while it could
 still stop; (3) where two claimed ways meet, the later ticket waits for the earlier. Tickets are totally ordered, so nobody
-waits in a circle.
+waits in a circle. Lanes that meet outside junctions (two ways into one lane, roads across each other) have a stretch from
+MEET0 to MEET1 that is entered with a ticket too, in the order of arrival.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ F_COLS = 32
 # Columns of vi.
 LANE, AHEAD, BEHIND, KIND, ROUTE, GL, RESV, NB = range(8)
 BK, ID, EXITL, REASON, SIDE, COOPT, LEG, MASK = 8, 14, 15, 16, 17, 18, 19, 20  # BK: six columns
-TURN, DROP, DRAWS, HINT = 21, 22, 23, 24
+TURN, DROP, DRAWS, HINT, MEETS = 21, 22, 23, 24, 25
 I_COLS = 26
 NUM_BK = 6
 # Columns of lane tables.
-LLEN, LSPD, LPEND, LODO, LWID, LTURN, LLO, LHI = range(8)
+LLEN, LSPD, LPEND, LODO, LWID, LTURN, LLO, LHI, MEET0, MEET1 = range(10)
 HEAD, TAIL, LAST, LASTID, LEFT, RIGHT, CHANGE, JUNC = range(8)
 CF0, CF1, SL0, SL1, CR0, CR1, NCL, NXT0 = range(8, 16)
 # Counters.
 C_ROWS, C_STEP, C_TICKET, C_OUT, C_RECYCLE = range(5)
+MAX_CHAIN = 24  # lanes looked ahead; some tools cut one way through a junction into many short ones
 FREE_ROW, BACKGROUND, EXTERNAL = 0, 1, 2
 ON_TARGET, NO_WAY = 3, 9  # values of `act` beside -1 right, 0 straight on, 1 left
 # Why a vehicle is held at a gate.
@@ -43,6 +45,8 @@ OK, SIGNAL, ROOM, YIELDS, QUEUE = range(5)
 B_LEADER = 9.0  # m/s2, hardest braking expected of a leader
 B_JUNCTION = 3.5  # m/s2, braking for an earlier ticket
 B_GATE = 2.5  # m/s2, braking by which a gate is decided
+B_LINE = 1.8  # m/s2, braking for a red line within a lane
+GATE_LINE_M = 40.0  # a stop line farther from the junction than this is not the junction's
 B_YELLOW = 3.0  # m/s2, who can stop by this at yellow stops (ITE kinematic formula: 3.05)
 MARGIN = 0.5  # m kept beside every hard bound
 LC_S, LC_M = 3.0, 10.0  # a lane change takes 3 s, and at least 10 m of travel
@@ -88,7 +92,7 @@ def junction_limit(
         o = cf_i[r, 0]
         for k in range(li[o, NCL]):
             j = cl_row[o, k]
-            if cl_ticket[o, k] >= mine or j == i:
+            if j == i or (cl_ticket[o, k] >= mine and cf_i[r, 1] != 2):
                 continue
             front = vf[j, ODO] - cl_odo[o, k]
             rear = front - vf[j, LEN]
@@ -104,7 +108,7 @@ def junction_limit(
                 gap = base + lf[c, LLEN] - (lf[o, LLEN] - rear)
                 follow = safe_speed(gap - MARGIN - 1.0, vf[j, V], b, dt)
                 limit = min(limit, max(follow, stop) if d_in > -MARGIN - 0.1 else follow)
-            elif rear + base > -vf[j, LEN]:  # diverging: j is ahead on the shared stretch
+            elif front + base > 0.0:  # diverging: j is ahead on the shared stretch
                 limit = min(limit, safe_speed(rear + base - MARGIN, vf[j, V], b, dt))
     return limit
 
@@ -120,7 +124,7 @@ def gate(
     # Room beyond: enough for everyone who has claimed the same exit, so that nobody stops in the junction.
     last = c
     way = 0.0
-    for _ in range(6):
+    for _ in range(MAX_CHAIN):
         if li[last, NCL] >= CLAIM_SLOTS:
             return QUEUE
         way += lf[last, LLEN]
@@ -160,7 +164,7 @@ def gate(
     old = (counts[C_STEP] + 1) % 2
     lane = c
     base = dist
-    for _ in range(6):
+    for _ in range(MAX_CHAIN):
         for r in range(li[lane, CF0], li[lane, CF1]):
             o = cf_i[r, 0]
             kind = cf_i[r, 1]
@@ -207,7 +211,7 @@ def gate(
     counts[C_TICKET] += 1
     lane = c
     at = vf[i, ODO] + dist
-    for _ in range(6):
+    for _ in range(MAX_CHAIN):
         n = li[lane, NCL]
         cl_row[lane, n], cl_odo[lane, n], cl_ticket[lane, n] = i, at, counts[C_TICKET]
         li[lane, NCL] = n + 1
@@ -219,6 +223,51 @@ def gate(
     if exit_lane >= 0:
         lf[exit_lane, LPEND] += length + vf[i, S0]
     return OK
+
+
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def claim_place(
+    vf: Any, vi: Any, lf: Any, li: Any, hop: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any,
+    counts: Any, i: int, lane: int, base: float, front: int, decision: float,
+) -> bool:  # fmt: skip
+    """Ticket of i for the stretch of `lane` where others meet it; False while it must stay before it."""
+    n = li[lane, NCL]
+    for k in range(n):
+        if cl_row[lane, k] != i:
+            continue
+        if base + lf[lane, MEET1] + vf[i, LEN] < 0.0:  # through
+            for m in range(k, n - 1):
+                cl_row[lane, m] = cl_row[lane, m + 1]
+                cl_odo[lane, m] = cl_odo[lane, m + 1]
+                cl_ticket[lane, m] = cl_ticket[lane, m + 1]
+            li[lane, NCL] = n - 1
+        else:
+            vi[i, MEETS] = 1
+        return True
+    if base + lf[lane, MEET1] + vf[i, LEN] < 0.0:
+        return True
+    if base + lf[lane, MEET0] > decision or n >= CLAIM_SLOTS:
+        return False
+    # Nobody overtakes on the list of tickets whom it follows on the road.
+    if front >= 0 and front < vi.shape[0] // 2 and vi[front, KIND] == BACKGROUND:
+        at = vi[front, LANE]
+        for _ in range(10):
+            if at == lane or at < 0:
+                break
+            at = hop[vi[front, ROUTE], at]
+        is_through = vi[front, LANE] == lane and vf[front, S] - vf[front, LEN] > lf[lane, MEET1]
+        if at == lane and not is_through:
+            has_ticket = False
+            for k in range(n):
+                has_ticket = has_ticket or cl_row[lane, k] == front
+            if not has_ticket:
+                return False
+    counts[C_TICKET] += 1
+    cl_row[lane, n], cl_odo[lane, n] = i, vf[i, ODO] + base
+    cl_ticket[lane, n] = counts[C_TICKET]
+    li[lane, NCL] = n + 1
+    vi[i, MEETS] = 1
+    return True
 
 
 @njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -291,8 +340,13 @@ def decide(
         base = -s
         reason = OK
         held = False
-        for hops in range(10):
-            if li[lane, JUNC] >= 0:
+        front = vi[i, AHEAD]
+        vi[i, MEETS] = 0
+        for hops in range(MAX_CHAIN):
+            is_met = base + lf[lane, MEET0] < look
+            if is_met and not claim_place(vf, vi, lf, li, hop, cl_row, cl_odo, cl_ticket, counts, i, lane, base, front, decision):  # fmt: skip
+                limit = min(limit, safe_speed(base + lf[lane, MEET0] - 0.3, 0.0, b_max, dt))
+            if is_met or li[lane, JUNC] >= 0:
                 limit = min(limit, junction_limit(vf, lf, li, cf_i, cf_f, cl_row, cl_odo, cl_ticket, i, lane, base, dt))  # fmt: skip
             for r in range(li[lane, CR0], li[lane, CR1]):
                 d = base + cr_f[r, 0] - 1.0
@@ -307,9 +361,45 @@ def decide(
                     soft = min(soft, np.sqrt(2.0 * 1.0 * max(d, 0.0)))
             end = base + lf[lane, LLEN]
             code = act[route, lane]
-            if base + lf[lane, LHI] > look:
-                break
             nxt = hop[route, lane]
+            is_gate = nxt >= 0 and li[nxt, JUNC] >= 0 and li[lane, JUNC] < 0 and code != ON_TARGET
+            # Stop lines: those of a gate are kept by the gate, any other by itself.
+            state = 0
+            d_stop = end
+            must_halt = False
+            for r in range(li[lane, SL0], li[lane, SL1]):
+                if sl_i[r, 0] >= 0 and sl_i[r, 0] != nxt:
+                    continue
+                d = base + sl_s[r]
+                if d < -0.05 or d > look:
+                    continue
+                seen = signal_code(light, sl_i[r, 1], d, v)
+                if not is_gate or end - d > GATE_LINE_M:
+                    if seen == 1:
+                        reason = SIGNAL
+                        d = max(d - 0.3, 0.0)
+                        soft = min(soft, np.sqrt(2.0 * B_LINE * d))
+                        limit = min(limit, safe_speed(d, 0.0, b_max, dt))
+                        held = held or d < 4.0
+                    continue
+                d_stop = min(d_stop, d)
+                if sl_i[r, 2] == 1 and vf[i, WAIT] < 0.5:
+                    must_halt = True
+                state = 1 if seen == 1 or state == 1 else max(state, seen)
+            if reason != OK or base + lf[lane, LHI] > look:
+                break
+            # A body still across the end, whatever way it takes.
+            if not has_leader:
+                j = li[lane, LAST]
+                if j >= 0 and j != i and vi[j, ID] == li[lane, LASTID]:
+                    past = vf[j, ODO] - lf[lane, LODO]
+                    if past < vf[j, LEN]:
+                        gap = end + past - vf[j, LEN]
+                        vl = vf[j, V]
+                        want = s0 + max(0.0, v * t_gap + v * (v - vl) / two_ab)
+                        q = want / max(gap, 0.1)
+                        pull = max(pull, q * q)
+                        limit = min(limit, safe_speed(gap - MARGIN, vl, b_max, dt))
             if code == ON_TARGET:
                 break
             if nxt < 0:  # the lane ends; a change to the side needs room
@@ -326,34 +416,6 @@ def decide(
                 soft = min(soft, np.sqrt(ahead_speed * ahead_speed + 2.0 * 1.5 * max(end, 0.0)))
             if li[nxt, JUNC] >= 0 and li[lane, JUNC] < 0:
                 turn = int(lf[nxt, LTURN])
-            # A body still across the end, whatever way it takes.
-            if not has_leader:
-                j = li[lane, LAST]
-                if j >= 0 and j != i and vi[j, ID] == li[lane, LASTID]:
-                    past = vf[j, ODO] - lf[lane, LODO]
-                    if past < vf[j, LEN]:
-                        gap = end + past - vf[j, LEN]
-                        vl = vf[j, V]
-                        want = s0 + max(0.0, v * t_gap + v * (v - vl) / two_ab)
-                        q = want / max(gap, 0.1)
-                        pull = max(pull, q * q)
-                        limit = min(limit, safe_speed(gap - MARGIN, vl, b_max, dt))
-            # Stop lines.
-            state = 0
-            d_stop = end
-            must_halt = False
-            for r in range(li[lane, SL0], li[lane, SL1]):
-                if sl_i[r, 0] >= 0 and sl_i[r, 0] != nxt:
-                    continue
-                d = base + sl_s[r]
-                if d < -0.05:
-                    continue
-                d_stop = min(d_stop, d)
-                if sl_i[r, 2] == 1 and vf[i, WAIT] < 0.5:
-                    must_halt = True
-                seen = signal_code(light, sl_i[r, 1], d, v)
-                state = 1 if seen == 1 or state == 1 else max(state, seen)
-            is_gate = li[nxt, JUNC] >= 0 and li[lane, JUNC] < 0
             if is_gate and vi[i, RESV] == nxt and state == 1 and d_stop >= 0.0:
                 # A light that changed: whoever can stop gives its claim back.
                 brake = 0.9 * b_max if light_is_red(light, sl_i, li, lane) else B_YELLOW + 0.5
@@ -405,6 +467,8 @@ def decide(
                     pull = max(pull, q * q)
                     limit = min(limit, safe_speed(gap - MARGIN, vl, b_max, dt))
                     has_leader = True
+            if front < 0:
+                front = li[nxt, TAIL]
             lane = nxt
             base = end
         accel = a_max * (1.0 - ratio * ratio)
@@ -450,6 +514,7 @@ def can_enter(
     li: Any,
     pv_start: Any,
     pv: Any,
+    cf_i: Any,
     lane: int,
     s: float,
     length: float,
@@ -479,6 +544,12 @@ def can_enter(
             v = min(v, safe_speed(gap - 2.0, vf[j, V], min(bmax, 3.0), 0.1))
     if li[lane, NXT0] >= 0:
         v = min(v, safe_speed(lf[lane, LLEN] - s, 0.0, 3.0, 0.1))  # able to stop at the lane's end
+    if s < lf[lane, MEET0]:
+        v = min(v, safe_speed(lf[lane, MEET0] - s, 0.0, 3.0, 0.1))
+    elif s - length < lf[lane, MEET1]:
+        for r in range(li[lane, CF0], li[lane, CF1]):
+            if li[cf_i[r, 0], NCL] > 0 or li[cf_i[r, 0], TAIL] >= 0:
+                return -1.0
     if behind >= 0:
         gap = s - length - vf[behind, S]
         if gap < 2.5 or vf[behind, V] > safe_speed(gap - 1.0, v, 3.0, 0.1):

@@ -23,15 +23,16 @@ F_COLS = 32
 # Columns of vi.
 LANE, AHEAD, BEHIND, KIND, ROUTE, GL, RESV, NB = range(8)
 BK, ID, EXITL, REASON, SIDE, COOPT, LEG, MASK = 8, 14, 15, 16, 17, 18, 19, 20  # BK: six columns
-TURN, DROP, DRAWS, HINT = 21, 22, 23, 24
+TURN, DROP, DRAWS, HINT, MEETS = 21, 22, 23, 24, 25
 I_COLS = 26
 NUM_BK = 6
 # Columns of lane tables.
-LLEN, LSPD, LPEND, LODO, LWID, LTURN, LLO, LHI = range(8)
+LLEN, LSPD, LPEND, LODO, LWID, LTURN, LLO, LHI, MEET0, MEET1 = range(10)
 HEAD, TAIL, LAST, LASTID, LEFT, RIGHT, CHANGE, JUNC = range(8)
 CF0, CF1, SL0, SL1, CR0, CR1, NCL, NXT0 = range(8, 16)
 # Counters.
 C_ROWS, C_STEP, C_TICKET, C_OUT, C_RECYCLE = range(5)
+MAX_CHAIN = 24  # lanes looked ahead; some tools cut one way through a junction into many short ones
 FREE_ROW, BACKGROUND, EXTERNAL = 0, 1, 2
 ON_TARGET, NO_WAY = 3, 9  # values of `act` beside -1 right, 0 straight on, 1 left
 # Why a vehicle is held at a gate.
@@ -101,7 +102,7 @@ def release(
 ) -> None:
     """A vehicle that can still stop gives up its pending claim."""
     lane = vi[i, RESV]
-    for _ in range(6):
+    for _ in range(MAX_CHAIN):
         if lane < 0 or li[lane, JUNC] < 0:
             break
         unclaim(li, cl_row, cl_odo, cl_ticket, int(lane), i)
@@ -190,12 +191,14 @@ def change_lanes(
             vi[i, DROP] = 0
         if (i + step) % 5 != 0 or vi[i, GL] >= 0 or vi[i, RESV] >= 0 or vi[i, NB] > 0:
             continue
+        if vi[i, MEETS] == 1:
+            continue
         lane, route = vi[i, LANE], vi[i, ROUTE]
         if li[lane, JUNC] >= 0 or vf[i, LCW] != 0.0 or vf[i, DWELL] > 0.0:
             continue
         s, v, length = vf[i, S], vf[i, V], vf[i, LEN]
         rest = (lf[lane, LLEN] if hop[route, lane] >= 0 else lf[lane, LHI]) - s
-        if rest < max(LC_S * (v + 4.0), LC_M) + 3.0 or s < length + 1.0:
+        if rest < max(LC_S * (v + 4.0), LC_M) + 3.0 or s - length < max(1.0, lf[lane, LLO]):
             continue
         need = act[route, lane]
         a_max, two_ab = vf[i, AMAX], 2.0 * np.sqrt(vf[i, AMAX] * vf[i, BCOM])
@@ -238,6 +241,8 @@ def change_lanes(
             s_to = s * scale
             if s_to - length < lf[to, LLO] or s_to > lf[to, LHI]:
                 continue  # too narrow there
+            if s_to - length < lf[to, MEET1] and s_to + v * v / 5.0 + v + 8.0 > lf[to, MEET0]:
+                continue  # others meet that lane here
             behind = -1
             ahead = li[to, TAIL]
             while ahead >= 0 and vf[ahead, S] < s_to:

@@ -216,8 +216,8 @@ class Traffic:
         c = driver_class(who.kind)
         t = self.tables
         v = _decide_kernels.can_enter(
-            self.vf, self.vi, t.lf, t.li, t.pv_start, t.pv, lane, s_m, c.length_m, speed_mps,
-            c.max_decel_mps2,
+            self.vf, self.vi, t.lf, t.li, t.pv_start, t.pv, t.cf_i, lane, s_m, c.length_m,
+            speed_mps, c.max_decel_mps2,
         )  # fmt: skip
         if v < 0:
             return -1
@@ -361,7 +361,7 @@ class Traffic:
     def _divert(self) -> None:
         """Whoever waited `GIVE_UP_S` for a lane change that the others never let happen goes another way of its flow."""
         half = self.states.valid.size
-        stuck = self.vf[:half, k.STUCK] > GIVE_UP_S
+        stuck = (self.vf[:half, k.STUCK] > GIVE_UP_S) & (self.vi[:half, k.MEETS] != 1)
         for row in np.flatnonzero(stuck & self.mine).tolist():
             self.vf[row, k.STUCK] = 0.0
             who = self._about[row]

@@ -120,6 +120,10 @@ class Externals:
             self._claim(row, new, float(f[k.ODO]) - s, FIRST_TICKET)
             self._candidates.pop(row, None)
         else:
+            if s + _reach_m(v) > t.lf[new, k.MEET0]:
+                self._claim(row, new, float(f[k.ODO]) - s, FIRST_TICKET)
+                if new in self._ahead_claims(row):
+                    self._candidates[row] = tuple(n for n in self._candidates[row] if n != new)
             self._approach(row, light, counters)
 
     def _after(self, lane: int) -> list[int]:
@@ -160,9 +164,12 @@ class Externals:
         """Tickets for the connecting lanes it may be about to enter; given back when it is held."""
         t, f, lane = self.tables, self.vf[row], int(self.vi[row, k.LANE])
         end = float(t.lf[lane, k.LLEN] - f[k.S])
-        v = float(f[k.V])
-        reach = v * v / (2 * APPROACH_DECEL_MPS2) + v + APPROACH_M
-        near = [n for n in self._after(lane) if t.li[n, k.JUNC] >= 0] if end < reach else []
+        reach = _reach_m(float(f[k.V]))
+        near = [
+            n
+            for n in self._after(lane)
+            if end + (0.0 if t.li[n, k.JUNC] >= 0 else t.lf[n, k.MEET0]) < reach
+        ]
         said = self.way.get(row, ())
         near = [n for n in near if n in said] or near
         near = [n for n in near if self._is_open(lane, n, light)]
@@ -207,6 +214,10 @@ class Externals:
         if n < t.cl_row.shape[1]:
             t.cl_row[lane, n], t.cl_odo[lane, n], t.cl_ticket[lane, n] = row, odo, ticket
             t.li[lane, k.NCL] = n + 1
+
+
+def _reach_m(v_mps: float) -> float:
+    return v_mps * v_mps / (2 * APPROACH_DECEL_MPS2) + v_mps + APPROACH_M
 
 
 _NO_HOP = np.full((1, 1), -1, dtype=np.int32)

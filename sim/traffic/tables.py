@@ -33,6 +33,8 @@ from sim.traffic._kernels import (
     LSPD,
     LTURN,
     LWID,
+    MEET0,
+    MEET1,
     NCL,
     NO_WAY,
     NXT0,
@@ -42,6 +44,7 @@ from sim.traffic._kernels import (
     SL1,
     TAIL,
 )  # fmt: skip
+from sim.traffic.meetings import join, meetings
 
 I64 = npt.NDArray[np.int64]
 TAPER_M = 2.6  # narrower than this, a lane is still opening or already closing
@@ -53,7 +56,7 @@ EARLY_M = 300.0  # drivers sort themselves into lanes this far ahead
 class LaneTables:
     """Arrays the kernels take; see the column names in `_kernels.py`."""
 
-    lf: F64  # (L, 8)
+    lf: F64  # (L, 10)
     li: I32  # (L, 16)
     cf_i: I32  # (C, 3) other lane, kind, right of way
     cf_f: F64  # (C, 4) own in, own out, other in, other out
@@ -78,7 +81,7 @@ def lane_tables(
     """Tables of `net`; nothing on the lanes yet."""
     lanes, points = net.lanes, net.points
     num = net.num_lanes
-    lf = np.zeros((num, 8))
+    lf = np.zeros((num, 10))
     li = np.full((num, 16), -1, dtype=np.int32)
     lf[:, LLEN] = lanes.length_m
     first, last = points_range(net)
@@ -95,7 +98,12 @@ def lane_tables(
     li[:, RIGHT] = np.where(same_right, lanes.right, -1)
     li[:, CHANGE] = lanes.may_change_left * 1 + lanes.may_change_right * 2
     li[:, JUNC] = lanes.junction
-    cf = net.conflicts
+    outside = meetings(net)
+    lf[:, MEET0], lf[:, MEET1] = np.inf, -np.inf
+    owner = np.repeat(np.arange(num), np.diff(outside.start))
+    np.minimum.at(lf[:, MEET0], owner, outside.s_in_m)
+    np.maximum.at(lf[:, MEET1], owner, outside.s_out_m)
+    cf = join(net.conflicts, outside)
     li[:, CF0], li[:, CF1] = cf.start[:-1], cf.start[1:]
     li[:, SL0], li[:, SL1] = net.stop_lines.start[:-1], net.stop_lines.start[1:]
     li[:, NCL] = 0
