@@ -32,7 +32,7 @@ def row(
     runs = [float(v) for v in (values if isinstance(values, Sequence) else [values])]
     return {
         "workload": workload, "metric": metric, "peer": peer, "value": _short(statistics.median(runs)), "unit": unit,
-        "runs": len(runs), "lo": _short(min(runs)), "hi": _short(max(runs)), **extra,
+        "runs": len(runs), "spread": [_short(min(runs)), _short(max(runs))], **extra,
     }  # fmt: skip
 
 

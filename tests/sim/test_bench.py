@@ -16,7 +16,7 @@ from sim.bench.runner import NAMES, ratios, run_benches
 
 def test_a_row_holds_median_and_spread():
     assert row("grid, 100", "steps", [3.0, 1.0, 10.0], "1/s") == {
-        "workload": "grid, 100", "metric": "steps", "peer": "icv", "value": 3.0, "unit": "1/s", "runs": 3, "lo": 1.0, "hi": 10.0,
+        "workload": "grid, 100", "metric": "steps", "peer": "icv", "value": 3.0, "unit": "1/s", "runs": 3, "spread": [1.0, 10.0],
     }  # fmt: skip
 
 

@@ -72,8 +72,8 @@ class FakeCompose(ModuleType):
         )
 
     def replay_log(
-        self, log: Path, out: Path, *, progress: Callable[[float], None] | None = None
-    ) -> Answer:
+        self, log: Path, out: Path, *, recover: bool = False, progress: Callable[[float], None] | None = None
+    ) -> Answer:  # fmt: skip
         """Same or not, as told."""
         assert out.is_dir()
         if self.error is not None:
