@@ -122,6 +122,23 @@ def test_the_age_of_red_begins_when_the_light_turns_red_and_not_again(quiet: Loo
     assert (world.red_since_ns[3], int(world.light[3])) == (30, Light.RED)
 
 
+def test_an_on_call_station_is_asked_for_when_somebody_waits_there():
+    for waiting in (0, 1):
+        loop = wired(
+            *EMPTY, "vehicles.0.passengers={ boarding_per_hour = 0.0 }",
+            'vehicles.0.stops=[{ station = "Xihuan eastbound", on_call = true }, { station = "Tongbai eastbound" }]',
+        )  # fmt: skip
+        bus = loop.world.vehicles[0]
+        assert bus.cabin is not None
+        bus.cabin.stops[0].waiting = waiting
+        loop.world.step(1, {}, [])
+        bus.referee.route_s_m = 290.0  # carried past the platform at 216 m
+        loop.world.states.lane[0] = -1
+        bus.referee.observe(2, 0.01, loop.world.states, loop.world.light, loop.world.red_since_ns)
+        missed = [e for e in bus.referee.events if e.kind == EventKind.MISSED_STATION]
+        assert len(missed) == waiting
+
+
 def test_side_approaches_are_the_cross_roads_of_the_junctions_that_the_bus_passes(quiet: Loop):
     net = corridor_net()
     roads = {
