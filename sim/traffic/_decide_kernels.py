@@ -13,6 +13,7 @@ MEET0 to MEET1 that is entered with a ticket too, in the order of arrival.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,10 @@ S, V, LEN, A, ODO, D, S0, BMAX = range(8)
 V0, AMAX, BCOM, T, GAP, POL, THR, WB = range(8, 16)
 FOH, LCP, LCW, WAIT, RD, DWELL, TIN, HALT = range(16, 24)
 FREE, COOPS, WID, TLANE, LCEND, VMAX, STUCK = range(24, 31)
-F_COLS = 32
 # Columns of vi.
 LANE, AHEAD, BEHIND, KIND, ROUTE, GL, RESV, NB = range(8)
 BK, ID, EXITL, REASON, SIDE, COOPT, LEG, MASK = 8, 14, 15, 16, 17, 18, 19, 20  # BK: six columns
 TURN, DROP, DRAWS, HINT, MEETS = 21, 22, 23, 24, 25
-I_COLS = 26
-NUM_BK = 6
 # Columns of lane tables.
 LLEN, LSPD, LPEND, LODO, LWID, LTURN, LLO, LHI, MEET0, MEET1 = range(10)
 HEAD, TAIL, LAST, LASTID, LEFT, RIGHT, CHANGE, JUNC = range(8)
@@ -60,7 +58,7 @@ def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     room = gap + v_leader * v_leader / (2.0 * B_LEADER)
     if room <= 0.0:
         return 0.0
-    return float(-b * dt + np.sqrt(b * b * dt * dt + 2.0 * b * room))
+    return float(-b * dt + math.sqrt(b * b * dt * dt + 2.0 * b * room))
 
 
 @njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -72,7 +70,7 @@ def travel_s(dist: float, v: float, a: float, v_max: float) -> float:
         return dist / max(v, 0.1)
     gain = (v_max * v_max - v * v) / (2.0 * a)
     if dist < gain:
-        return float((np.sqrt(v * v + 2.0 * a * dist) - v) / a)
+        return float((math.sqrt(v * v + 2.0 * a * dist) - v) / a)
     return (v_max - v) / a + (dist - gain) / v_max
 
 
@@ -119,8 +117,9 @@ def gate(
     cl_ticket: Any, ap: Any, counts: Any, i: int, c: int, dist: float, protected: bool,
 ) -> int:  # fmt: skip
     """May i, `dist` before junction lane c, claim its way through? Claims it and says OK, or why not."""
-    route = vi[i, ROUTE]
-    v, length = vf[i, V], vf[i, LEN]
+    me, my = vf[i], vi[i]
+    route = my[ROUTE]
+    v, length = me[V], me[LEN]
     # Room beyond: enough for everyone who has claimed the same exit, so that nobody stops in the junction.
     last = c
     way = 0.0
@@ -136,7 +135,7 @@ def gate(
     if exit_lane >= 0:
         free = 0.0
         lane = exit_lane
-        need = lf[exit_lane, LPEND] + length + vf[i, S0]
+        need = lf[exit_lane, LPEND] + length + me[S0]
         for _ in range(4):
             tail = li[lane, TAIL]
             if tail >= 0:
@@ -159,8 +158,8 @@ def gate(
             lane = nxt
         if free < need:
             return ROOM
-    a = vf[i, AMAX]
-    v_max = max(min(lf[c, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
+    a = me[AMAX]
+    v_max = max(min(lf[c, LSPD] * me[V0], me[VMAX]), 0.5)
     old = (counts[C_STEP] + 1) % 2
     lane = c
     base = dist
@@ -184,12 +183,8 @@ def gate(
                     continue
                 if kind == 1 and front > cf_f[r, 2]:
                     continue  # merging behind somebody who is in already: just a leader
-                t_clear = travel_s(
-                    to_clear,
-                    vf[j, V],
-                    vf[j, AMAX],
-                    max(min(lf[o, LSPD] * vf[j, V0], vf[j, VMAX]), 0.5),
-                )
+                v_there = max(min(lf[o, LSPD] * vf[j, V0], vf[j, VMAX]), 0.5)
+                t_clear = travel_s(to_clear, vf[j, V], vf[j, AMAX], v_there)
                 if kind == 1:
                     t_clear -= vf[j, LEN] / max(vf[j, V], 3.0)
                 if t_clear > t_in + 0.5:
@@ -197,11 +192,11 @@ def gate(
             if has_ap:
                 there = ap[old, o, 1] + cf_f[r, 2] / 10.0
                 if cf_i[r, 2] == 1:  # equal: who comes first, and nobody waits for ever
-                    if vf[i, WAIT] > 4.0 or there > t_in - 0.5:
+                    if me[WAIT] > 4.0 or there > t_in - 0.5:
                         continue
                     return YIELDS
                 t_out = travel_s(base + cf_f[r, 1] + length, v, a, v_max)
-                needed = max(vf[i, GAP] - 0.02 * vf[i, WAIT], 0.6 * vf[i, GAP])
+                needed = max(me[GAP] - 0.02 * me[WAIT], 0.6 * me[GAP])
                 if there < max(t_out + 1.0, needed):
                     return YIELDS
         base += lf[lane, LLEN]
@@ -210,7 +205,7 @@ def gate(
         lane = hop[route, lane]
     counts[C_TICKET] += 1
     lane = c
-    at = vf[i, ODO] + dist
+    at = me[ODO] + dist
     for _ in range(MAX_CHAIN):
         n = li[lane, NCL]
         cl_row[lane, n], cl_odo[lane, n], cl_ticket[lane, n] = i, at, counts[C_TICKET]
@@ -219,9 +214,9 @@ def gate(
         if lane == last:
             break
         lane = hop[route, lane]
-    vi[i, RESV], vi[i, EXITL] = c, exit_lane
+    my[RESV], my[EXITL] = c, exit_lane
     if exit_lane >= 0:
-        lf[exit_lane, LPEND] += length + vf[i, S0]
+        lf[exit_lane, LPEND] += length + me[S0]
     return OK
 
 
@@ -231,23 +226,23 @@ def claim_place(
     counts: Any, i: int, lane: int, base: float, front: int, decision: float,
 ) -> bool:  # fmt: skip
     """Ticket of i for the stretch of `lane` where others meet it; False while it must stay before it."""
+    me, my = vf[i], vi[i]
     n = li[lane, NCL]
     for k in range(n):
         if cl_row[lane, k] != i:
             continue
-        if base + lf[lane, MEET1] + vf[i, LEN] < 0.0:  # through
+        if base + lf[lane, MEET1] + me[LEN] < 0.0:  # through
             for m in range(k, n - 1):
                 cl_row[lane, m] = cl_row[lane, m + 1]
                 cl_odo[lane, m] = cl_odo[lane, m + 1]
                 cl_ticket[lane, m] = cl_ticket[lane, m + 1]
             li[lane, NCL] = n - 1
         else:
-            vi[i, MEETS] = 1
+            my[MEETS] = 1
         return True
-    if base + lf[lane, MEET1] + vf[i, LEN] < 0.0:
-        return True
-    if base + lf[lane, MEET0] > decision or n >= CLAIM_SLOTS:
-        return False
+    is_through = base + lf[lane, MEET1] + me[LEN] < 0.0
+    if is_through or base + lf[lane, MEET0] > decision or n >= CLAIM_SLOTS:
+        return is_through
     # Nobody overtakes on the list of tickets whom it follows on the road.
     if front >= 0 and front < vi.shape[0] // 2 and vi[front, KIND] == BACKGROUND:
         at = vi[front, LANE]
@@ -255,18 +250,17 @@ def claim_place(
             if at == lane or at < 0:
                 break
             at = hop[vi[front, ROUTE], at]
-        is_through = vi[front, LANE] == lane and vf[front, S] - vf[front, LEN] > lf[lane, MEET1]
-        if at == lane and not is_through:
+        if at == lane and (vi[front, LANE] != lane or vf[front, S] - vf[front, LEN] <= lf[lane, MEET1]):  # fmt: skip
             has_ticket = False
             for k in range(n):
                 has_ticket = has_ticket or cl_row[lane, k] == front
             if not has_ticket:
                 return False
     counts[C_TICKET] += 1
-    cl_row[lane, n], cl_odo[lane, n] = i, vf[i, ODO] + base
+    cl_row[lane, n], cl_odo[lane, n] = i, me[ODO] + base
     cl_ticket[lane, n] = counts[C_TICKET]
     li[lane, NCL] = n + 1
-    vi[i, MEETS] = 1
+    my[MEETS] = 1
     return True
 
 
@@ -308,13 +302,14 @@ def decide(
     new = step % 2
     half = vi.shape[0] // 2
     for i in range(counts[C_ROWS]):
-        if vi[i, KIND] != BACKGROUND:
+        me, my = vf[i], vi[i]
+        if my[KIND] != BACKGROUND:
             continue
-        lane, route = vi[i, LANE], vi[i, ROUTE]
-        s, v, s0, a_max = vf[i, S], vf[i, V], vf[i, S0], vf[i, AMAX]
-        two_ab = 2.0 * np.sqrt(a_max * vf[i, BCOM])
-        b_max, t_gap = vf[i, BMAX], vf[i, T]
-        ratio = v / max(min(lf[lane, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
+        lane, route = my[LANE], my[ROUTE]
+        s, v, s0, a_max = me[S], me[V], me[S0], me[AMAX]
+        two_ab = 2.0 * math.sqrt(a_max * me[BCOM])
+        b_max, t_gap = me[BMAX], me[T]
+        ratio = v / max(min(lf[lane, LSPD] * me[V0], me[VMAX]), 0.5)
         ratio *= ratio
         pull = 0.0  # largest (s*/gap)^2
         limit = np.inf
@@ -323,7 +318,7 @@ def decide(
         has_leader = False
         for node in range(2):
             n = i if node == 0 else i + half
-            if node == 1 and vi[i, GL] < 0:
+            if node == 1 and my[GL] < 0:
                 break
             j = vi[n, AHEAD]
             if j >= 0:
@@ -340,8 +335,8 @@ def decide(
         base = -s
         reason = OK
         held = False
-        front = vi[i, AHEAD]
-        vi[i, MEETS] = 0
+        front = my[AHEAD]
+        my[MEETS] = 0
         for hops in range(MAX_CHAIN):
             is_met = base + lf[lane, MEET0] < look
             if is_met and not claim_place(vf, vi, lf, li, hop, cl_row, cl_odo, cl_ticket, counts, i, lane, base, front, decision):  # fmt: skip
@@ -355,10 +350,10 @@ def decide(
                     if comfortable:
                         limit = min(limit, safe_speed(d, 0.0, B_JUNCTION, dt))
                         held = held or d < 3.0
-            if vi[i, LEG] >= 0 and leg_i[vi[i, LEG], 1] == lane:
-                d = base + leg_f[vi[i, LEG], 0]
+            if my[LEG] >= 0 and leg_i[my[LEG], 1] == lane:
+                d = base + leg_f[my[LEG], 0]
                 if d > -2.0:
-                    soft = min(soft, np.sqrt(2.0 * 1.0 * max(d, 0.0)))
+                    soft = min(soft, math.sqrt(2.0 * 1.0 * max(d, 0.0)))
             end = base + lf[lane, LLEN]
             code = act[route, lane]
             nxt = hop[route, lane]
@@ -378,12 +373,12 @@ def decide(
                     if seen == 1:
                         reason = SIGNAL
                         d = max(d - 0.3, 0.0)
-                        soft = min(soft, np.sqrt(2.0 * B_LINE * d))
+                        soft = min(soft, math.sqrt(2.0 * B_LINE * d))
                         limit = min(limit, safe_speed(d, 0.0, b_max, dt))
                         held = held or d < 4.0
                     continue
                 d_stop = min(d_stop, d)
-                if sl_i[r, 2] == 1 and vf[i, WAIT] < 0.5:
+                if sl_i[r, 2] == 1 and me[WAIT] < 0.5:
                     must_halt = True
                 state = 1 if seen == 1 or state == 1 else max(state, seen)
             if reason != OK or base + lf[lane, LHI] > look:
@@ -404,33 +399,33 @@ def decide(
                 break
             if nxt < 0:  # the lane ends; a change to the side needs room
                 d = base + lf[lane, LHI]
-                d -= LC_ROOM_M if code in (1, -1) and vi[i, GL] < 0 else 1.0
+                d -= LC_ROOM_M if code in (1, -1) and my[GL] < 0 else 1.0
                 if v < 0.1:
-                    vf[i, STUCK] += dt
+                    me[STUCK] += dt
                 q = (s0 + v * t_gap + v * v / two_ab) / max(d + s0, 0.1)
                 pull = max(pull, q * q)
                 limit = min(limit, safe_speed(max(d, 0.0), 0.0, b_max, dt))
                 break
-            ahead_speed = min(lf[nxt, LSPD] * vf[i, V0], vf[i, VMAX])
+            ahead_speed = min(lf[nxt, LSPD] * me[V0], me[VMAX])
             if v > ahead_speed:
-                soft = min(soft, np.sqrt(ahead_speed * ahead_speed + 2.0 * 1.5 * max(end, 0.0)))
+                soft = min(soft, math.sqrt(ahead_speed * ahead_speed + 2.0 * 1.5 * max(end, 0.0)))
             if li[nxt, JUNC] >= 0 and li[lane, JUNC] < 0:
                 turn = int(lf[nxt, LTURN])
-            if is_gate and vi[i, RESV] == nxt and state == 1 and d_stop >= 0.0:
+            if is_gate and my[RESV] == nxt and state == 1 and d_stop >= 0.0:
                 # A light that changed: whoever can stop gives its claim back.
                 brake = 0.9 * b_max if light_is_red(light, sl_i, li, lane) else B_YELLOW + 0.5
                 if v * v <= 2.0 * brake * d_stop:
-                    vi[i, DROP] = 1
+                    my[DROP] = 1
                 else:
                     state = 3
             if state == 1:
                 reason = SIGNAL
-            elif is_gate and vi[i, RESV] != nxt:
-                j_front = vi[i, AHEAD] if hops == 0 else li[lane, TAIL]
+            elif is_gate and my[RESV] != nxt:
+                j_front = my[AHEAD] if hops == 0 else li[lane, TAIL]
                 if d_stop < decision:
                     if must_halt:
                         reason = YIELDS
-                    elif hops > 0 and vi[i, RESV] >= 0:
+                    elif hops > 0 and my[RESV] >= 0:
                         reason = QUEUE
                     else:
                         j = j_front
@@ -438,8 +433,8 @@ def decide(
                             reason = QUEUE
                         else:
                             reason = gate(vf, vi, lf, li, hop, cf_i, cf_f, cl_row, cl_odo, cl_ticket, ap, counts, i, nxt, end, state == 2)  # fmt: skip
-                elif vi[i, REASON] == OK and (j_front < 0 or vi[j_front, RESV] >= 0):
-                    eta = travel_s(end, v, a_max, max(min(lf[lane, LSPD], vf[i, VMAX]), 0.5))
+                elif my[REASON] == OK and (j_front < 0 or vi[j_front, RESV] >= 0):
+                    eta = travel_s(end, v, a_max, max(min(lf[lane, LSPD], me[VMAX]), 0.5))
                     if ap[new, nxt, 0] != step or eta < ap[new, nxt, 1]:
                         ap[new, nxt, 0] = step
                         ap[new, nxt, 1] = eta
@@ -472,93 +467,33 @@ def decide(
             lane = nxt
             base = end
         accel = a_max * (1.0 - ratio * ratio)
-        accel = max(accel, -vf[i, BCOM]) - a_max * pull
-        if vi[i, COOPT] >= 0 and vf[i, COOPS] >= step - 6:  # lets a neighbour in
-            j = vi[i, COOPT]
+        accel = max(accel, -me[BCOM]) - a_max * pull
+        if my[COOPT] >= 0 and me[COOPS] >= step - 6:  # lets a neighbour in
+            j = my[COOPT]
             gap = vf[j, S] - vf[j, LEN] - s
             if gap > 0.5:
                 q = (s0 + max(0.0, v * t_gap + v * (v - vf[j, V]) / two_ab)) / gap
                 accel = min(accel, max(a_max * (1.0 - ratio * ratio - q * q), -1.5))
-            elif (
-                vi[i, LANE] != vi[j, LANE] and vf[j, COOPS] < step - 6
-            ):  # falls behind who is beside
+            elif my[LANE] != vi[j, LANE] and vf[j, COOPS] < step - 6:  # falls behind who is beside
                 accel = min(accel, max(0.7 * vf[j, V] - v, -1.0))
-        accel = min(accel, max((soft - v) / dt, -1.5 * vf[i, BCOM]))
+        accel = min(accel, max((soft - v) / dt, -1.5 * me[BCOM]))
         accel = min(accel, (limit - v) / dt)
-        vf[i, A] = max(accel, -b_max)
+        me[A] = max(accel, -b_max)
         if v < 0.1 and (held or reason != OK):
-            vf[i, WAIT] += dt
+            me[WAIT] += dt
         elif reason == OK and not held:
-            vf[i, WAIT] = 0.0
-        vi[i, REASON] = reason
-        vi[i, TURN] = turn
-        if vi[i, LEG] >= 0 and leg_i[vi[i, LEG], 1] == vi[i, LANE]:
-            d = leg_f[vi[i, LEG], 0] - s
-            if (d < 1.5 and v < 0.2) or vf[i, DWELL] > 0.0:
-                vf[i, DWELL] += dt
-                vf[i, A] = min(vf[i, A], -v / dt)
-                if vf[i, DWELL] > leg_f[vi[i, LEG], 1]:
-                    vf[i, DWELL] = 0.0
-                    vi[i, LEG] += 1
-                    vi[i, ROUTE] = leg_i[vi[i, LEG], 0]
+            me[WAIT] = 0.0
+        my[REASON] = reason
+        my[TURN] = turn
+        if my[LEG] >= 0 and leg_i[my[LEG], 1] == my[LANE]:
+            d = leg_f[my[LEG], 0] - s
+            if (d < 1.5 and v < 0.2) or me[DWELL] > 0.0:
+                me[DWELL] += dt
+                me[A] = min(me[A], -v / dt)
+                if me[DWELL] > leg_f[my[LEG], 1]:
+                    me[DWELL] = 0.0
+                    my[LEG] += 1
+                    my[ROUTE] = leg_i[my[LEG], 0]
             elif d < -2.0:
-                vi[i, LEG] += 1
-                vi[i, ROUTE] = leg_i[vi[i, LEG], 0]
-
-
-@njit(cache=True, error_model="numpy")
-def can_enter(
-    vf: Any,
-    vi: Any,
-    lf: Any,
-    li: Any,
-    pv_start: Any,
-    pv: Any,
-    cf_i: Any,
-    lane: int,
-    s: float,
-    length: float,
-    v: float,
-    bmax: float,
-) -> float:
-    """Speed at which a vehicle may appear with its front at s, at most v; negative when there is no room."""
-    if s > lf[lane, LLEN]:
-        return -1.0
-    behind = -1
-    ahead = li[lane, TAIL]
-    while ahead >= 0 and vf[ahead, S] < s:
-        behind = ahead
-        ahead = vi[ahead, AHEAD]
-    if ahead >= 0:
-        gap = vf[ahead, S] - vf[ahead, LEN] - s
-        if gap < 2.5:
-            return -1.0
-        v = min(v, safe_speed(gap - 2.0, vf[ahead, V], min(bmax, 3.0), 0.1))
-    j = li[lane, LAST]
-    if j >= 0 and vi[j, ID] == li[lane, LASTID]:
-        past = vf[j, ODO] - lf[lane, LODO]
-        if past < vf[j, LEN]:
-            gap = lf[lane, LLEN] - s + past - vf[j, LEN]
-            if gap < 2.5:
-                return -1.0
-            v = min(v, safe_speed(gap - 2.0, vf[j, V], min(bmax, 3.0), 0.1))
-    if li[lane, NXT0] >= 0:
-        v = min(v, safe_speed(lf[lane, LLEN] - s, 0.0, 3.0, 0.1))  # able to stop at the lane's end
-    if s < lf[lane, MEET0]:
-        v = min(v, safe_speed(lf[lane, MEET0] - s, 0.0, 3.0, 0.1))
-    elif s - length < lf[lane, MEET1]:
-        for r in range(li[lane, CF0], li[lane, CF1]):
-            if li[cf_i[r, 0], NCL] > 0 or li[cf_i[r, 0], TAIL] >= 0:
-                return -1.0
-    if behind >= 0:
-        gap = s - length - vf[behind, S]
-        if gap < 2.5 or vf[behind, V] > safe_speed(gap - 1.0, v, 3.0, 0.1):
-            return -1.0
-    else:
-        for k in range(pv_start[lane], pv_start[lane + 1]):
-            j = li[pv[k], HEAD]
-            if j >= 0:
-                gap = s - length + lf[pv[k], LLEN] - vf[j, S]
-                if gap < 2.5 or vf[j, V] > safe_speed(gap - 1.0, v, 3.0, 0.1):
-                    return -1.0
-    return v
+                my[LEG] += 1
+                my[ROUTE] = leg_i[my[LEG], 0]

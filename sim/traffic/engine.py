@@ -23,6 +23,7 @@ from sim.traffic import _decide_kernels, _kernels
 from sim.traffic import _kernels as k
 from sim.traffic.config import KINDS, Flow, TrafficConfig, driver_class
 from sim.traffic.demand import Departures, pick
+from sim.traffic.entry import entry_speed
 from sim.traffic.external import Externals
 from sim.traffic.tables import LaneTables, Routes, lane_tables
 from sim.traffic.walkers import Walkers
@@ -215,10 +216,7 @@ class Traffic:
     def _insert(self, who: Waiting, lane: int, s_m: float, speed_mps: float) -> int:
         c = driver_class(who.kind)
         t = self.tables
-        v = _decide_kernels.can_enter(
-            self.vf, self.vi, t.lf, t.li, t.pv_start, t.pv, t.cf_i, lane, s_m, c.length_m,
-            speed_mps, c.max_decel_mps2,
-        )  # fmt: skip
+        v = entry_speed(self.vf, self.vi, t, lane, s_m, c.length_m, speed_mps, c.max_decel_mps2)
         if v < 0:
             return -1
         taken = self.rows.take()
@@ -333,6 +331,9 @@ class Traffic:
         self.walkers.decide(self.now_s, DECIDE_S, light, self.vf, self.vi, self.cross_block)
         self.walkers.on_lanes()
         self._externals.sync(self.states, self.statics, light, self.counters)
+        if self.counters[k.C_ROWS] == 0:  # nobody yet: nothing is compiled for nothing
+            self.counters[k.C_STEP] += 1
+            return
         _decide_kernels.decide(
             self.vf, self.vi, t.lf, t.li, self.routes.hop, self.routes.act, t.cf_i, t.cf_f, t.sl_i,
             t.sl_s, light, t.cl_row, t.cl_odo, t.cl_ticket, t.ap, t.cr_f, self.cross_block,
@@ -346,6 +347,9 @@ class Traffic:
     def advance(self, dt_s: float) -> None:
         """Moves everybody by `dt_s` and writes poses; vehicles at their destination leave."""
         self.now_s += dt_s
+        if self.counters[k.C_ROWS] == 0:
+            self.walkers.advance(dt_s)
+            return
         t, st, sc = self.tables, self.states, self.statics
         _kernels.advance(
             self.vf, self.vi, t.lf, t.li, self.routes.hop, self.routes.act, t.pt_start, t.pt,

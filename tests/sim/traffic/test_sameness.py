@@ -23,8 +23,8 @@ from tests.support.roads_small import crossing, straight
 KERNELS = {
     _kernels: ("link", "unlink", "unclaim", "release", "remove", "safe_speed", "drop_back", "push_back",
                "change_lanes", "locate", "advance"),
-    _decide_kernels: ("safe_speed", "travel_s", "junction_limit", "gate", "signal_code", "light_is_red",
-                      "decide", "can_enter"),
+    _decide_kernels: ("safe_speed", "travel_s", "junction_limit", "gate", "claim_place", "signal_code",
+                      "light_is_red", "decide"),
 }  # fmt: skip
 
 
