@@ -13,6 +13,7 @@ FLAT = 1.10  # last ten minutes over minutes 20 to 30
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_ten_minutes_of_the_corridor_stay_below_600_mb():
     report = run_child("brt_corridor", ("duration_s=600",))
     peak_mb = max(mb for _, mb in report["memory_mb"])
@@ -21,6 +22,7 @@ def test_ten_minutes_of_the_corridor_stay_below_600_mb():
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_two_hours_with_recording_and_picture_stay_flat():
     report = run_child("brt_corridor", ("duration_s=7200",))
     at = {t_s: mb for t_s, mb in report["memory_mb"]}

@@ -89,6 +89,7 @@ def test_over_the_cycle_the_bus_loses_less_time_and_side_streets_hardly_more(tmp
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_on_the_whole_corridor_the_bus_loses_less_time_and_side_streets_hardly_more(tmp_path: Path):
     """The library scene with its stations and timetable, five seeds."""
     judge([pair(f"seed {seed}", tmp_path, f"seed={seed}") for seed in range(1, 6)], 0.95)
