@@ -242,7 +242,7 @@ def claim_place(
         return True
     is_through = base + lf[lane, MEET1] + me[LEN] < 0.0
     if is_through or base + lf[lane, MEET0] > decision or n >= CLAIM_SLOTS:
-        return is_through
+        return bool(is_through)
     # Nobody overtakes on the list of tickets whom it follows on the road.
     if front >= 0 and front < vi.shape[0] // 2 and vi[front, KIND] == BACKGROUND:
         at = vi[front, LANE]
