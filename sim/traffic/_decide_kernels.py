@@ -117,9 +117,8 @@ def gate(
     cl_ticket: Any, ap: Any, counts: Any, i: int, c: int, dist: float, protected: bool,
 ) -> int:  # fmt: skip
     """May i, `dist` before junction lane c, claim its way through? Claims it and says OK, or why not."""
-    me, my = vf[i], vi[i]
-    route = my[ROUTE]
-    v, length = me[V], me[LEN]
+    route = vi[i, ROUTE]
+    v, length = vf[i, V], vf[i, LEN]
     # Room beyond: enough for everyone who has claimed the same exit, so that nobody stops in the junction.
     last = c
     way = 0.0
@@ -135,7 +134,7 @@ def gate(
     if exit_lane >= 0:
         free = 0.0
         lane = exit_lane
-        need = lf[exit_lane, LPEND] + length + me[S0]
+        need = lf[exit_lane, LPEND] + length + vf[i, S0]
         for _ in range(4):
             tail = li[lane, TAIL]
             if tail >= 0:
@@ -158,8 +157,8 @@ def gate(
             lane = nxt
         if free < need:
             return ROOM
-    a = me[AMAX]
-    v_max = max(min(lf[c, LSPD] * me[V0], me[VMAX]), 0.5)
+    a = vf[i, AMAX]
+    v_max = max(min(lf[c, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
     old = (counts[C_STEP] + 1) % 2
     lane = c
     base = dist
@@ -192,11 +191,11 @@ def gate(
             if has_ap:
                 there = ap[old, o, 1] + cf_f[r, 2] / 10.0
                 if cf_i[r, 2] == 1:  # equal: who comes first, and nobody waits for ever
-                    if me[WAIT] > 4.0 or there > t_in - 0.5:
+                    if vf[i, WAIT] > 4.0 or there > t_in - 0.5:
                         continue
                     return YIELDS
                 t_out = travel_s(base + cf_f[r, 1] + length, v, a, v_max)
-                needed = max(me[GAP] - 0.02 * me[WAIT], 0.6 * me[GAP])
+                needed = max(vf[i, GAP] - 0.02 * vf[i, WAIT], 0.6 * vf[i, GAP])
                 if there < max(t_out + 1.0, needed):
                     return YIELDS
         base += lf[lane, LLEN]
@@ -205,7 +204,7 @@ def gate(
         lane = hop[route, lane]
     counts[C_TICKET] += 1
     lane = c
-    at = me[ODO] + dist
+    at = vf[i, ODO] + dist
     for _ in range(MAX_CHAIN):
         n = li[lane, NCL]
         cl_row[lane, n], cl_odo[lane, n], cl_ticket[lane, n] = i, at, counts[C_TICKET]
@@ -214,9 +213,9 @@ def gate(
         if lane == last:
             break
         lane = hop[route, lane]
-    my[RESV], my[EXITL] = c, exit_lane
+    vi[i, RESV], vi[i, EXITL] = c, exit_lane
     if exit_lane >= 0:
-        lf[exit_lane, LPEND] += length + me[S0]
+        lf[exit_lane, LPEND] += length + vf[i, S0]
     return OK
 
 
@@ -226,21 +225,20 @@ def claim_place(
     counts: Any, i: int, lane: int, base: float, front: int, decision: float,
 ) -> bool:  # fmt: skip
     """Ticket of i for the stretch of `lane` where others meet it; False while it must stay before it."""
-    me, my = vf[i], vi[i]
     n = li[lane, NCL]
     for k in range(n):
         if cl_row[lane, k] != i:
             continue
-        if base + lf[lane, MEET1] + me[LEN] < 0.0:  # through
+        if base + lf[lane, MEET1] + vf[i, LEN] < 0.0:  # through
             for m in range(k, n - 1):
                 cl_row[lane, m] = cl_row[lane, m + 1]
                 cl_odo[lane, m] = cl_odo[lane, m + 1]
                 cl_ticket[lane, m] = cl_ticket[lane, m + 1]
             li[lane, NCL] = n - 1
         else:
-            my[MEETS] = 1
+            vi[i, MEETS] = 1
         return True
-    is_through = base + lf[lane, MEET1] + me[LEN] < 0.0
+    is_through = base + lf[lane, MEET1] + vf[i, LEN] < 0.0
     if is_through or base + lf[lane, MEET0] > decision or n >= CLAIM_SLOTS:
         return bool(is_through)
     # Nobody overtakes on the list of tickets whom it follows on the road.
@@ -257,10 +255,10 @@ def claim_place(
             if not has_ticket:
                 return False
     counts[C_TICKET] += 1
-    cl_row[lane, n], cl_odo[lane, n] = i, me[ODO] + base
+    cl_row[lane, n], cl_odo[lane, n] = i, vf[i, ODO] + base
     cl_ticket[lane, n] = counts[C_TICKET]
     li[lane, NCL] = n + 1
-    my[MEETS] = 1
+    vi[i, MEETS] = 1
     return True
 
 
@@ -302,14 +300,13 @@ def decide(
     new = step % 2
     half = vi.shape[0] // 2
     for i in range(counts[C_ROWS]):
-        me, my = vf[i], vi[i]
-        if my[KIND] != BACKGROUND:
+        if vi[i, KIND] != BACKGROUND:
             continue
-        lane, route = my[LANE], my[ROUTE]
-        s, v, s0, a_max = me[S], me[V], me[S0], me[AMAX]
-        two_ab = 2.0 * math.sqrt(a_max * me[BCOM])
-        b_max, t_gap = me[BMAX], me[T]
-        ratio = v / max(min(lf[lane, LSPD] * me[V0], me[VMAX]), 0.5)
+        lane, route = vi[i, LANE], vi[i, ROUTE]
+        s, v, s0, a_max = vf[i, S], vf[i, V], vf[i, S0], vf[i, AMAX]
+        two_ab = 2.0 * math.sqrt(a_max * vf[i, BCOM])
+        b_max, t_gap = vf[i, BMAX], vf[i, T]
+        ratio = v / max(min(lf[lane, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
         ratio *= ratio
         pull = 0.0  # largest (s*/gap)^2
         limit = np.inf
@@ -318,7 +315,7 @@ def decide(
         has_leader = False
         for node in range(2):
             n = i if node == 0 else i + half
-            if node == 1 and my[GL] < 0:
+            if node == 1 and vi[i, GL] < 0:
                 break
             j = vi[n, AHEAD]
             if j >= 0:
@@ -335,8 +332,8 @@ def decide(
         base = -s
         reason = OK
         held = False
-        front = my[AHEAD]
-        my[MEETS] = 0
+        front = vi[i, AHEAD]
+        vi[i, MEETS] = 0
         for hops in range(MAX_CHAIN):
             is_met = base + lf[lane, MEET0] < look
             if is_met and not claim_place(vf, vi, lf, li, hop, cl_row, cl_odo, cl_ticket, counts, i, lane, base, front, decision):  # fmt: skip
@@ -350,19 +347,21 @@ def decide(
                     if comfortable:
                         limit = min(limit, safe_speed(d, 0.0, B_JUNCTION, dt))
                         held = held or d < 3.0
-            if my[LEG] >= 0 and leg_i[my[LEG], 1] == lane:
-                d = base + leg_f[my[LEG], 0]
+            if vi[i, LEG] >= 0 and leg_i[vi[i, LEG], 1] == lane:
+                d = base + leg_f[vi[i, LEG], 0]
                 if d > -2.0:
                     soft = min(soft, math.sqrt(2.0 * 1.0 * max(d, 0.0)))
             end = base + lf[lane, LLEN]
+            first = li[lane, SL0]
+            is_far = base + lf[lane, LHI] > look
+            if is_far and (first == li[lane, SL1] or base + sl_s[first] > look):
+                break  # before the large tables are touched
             code = act[route, lane]
             nxt = hop[route, lane]
             is_gate = nxt >= 0 and li[nxt, JUNC] >= 0 and li[lane, JUNC] < 0 and code != ON_TARGET
             # Stop lines: those of a gate are kept by the gate, any other by itself.
-            state = 0
-            d_stop = end
-            must_halt = False
-            for r in range(li[lane, SL0], li[lane, SL1]):
+            state, d_stop, must_halt = 0, end, False
+            for r in range(first, li[lane, SL1]):
                 if sl_i[r, 0] >= 0 and sl_i[r, 0] != nxt:
                     continue
                 d = base + sl_s[r]
@@ -378,10 +377,10 @@ def decide(
                         held = held or d < 4.0
                     continue
                 d_stop = min(d_stop, d)
-                if sl_i[r, 2] == 1 and me[WAIT] < 0.5:
+                if sl_i[r, 2] == 1 and vf[i, WAIT] < 0.5:
                     must_halt = True
                 state = 1 if seen == 1 or state == 1 else max(state, seen)
-            if reason != OK or base + lf[lane, LHI] > look:
+            if reason != OK or is_far:
                 break
             # A body still across the end, whatever way it takes.
             if not has_leader:
@@ -399,33 +398,33 @@ def decide(
                 break
             if nxt < 0:  # the lane ends; a change to the side needs room
                 d = base + lf[lane, LHI]
-                d -= LC_ROOM_M if code in (1, -1) and my[GL] < 0 else 1.0
+                d -= LC_ROOM_M if code in (1, -1) and vi[i, GL] < 0 else 1.0
                 if v < 0.1:
-                    me[STUCK] += dt
+                    vf[i, STUCK] += dt
                 q = (s0 + v * t_gap + v * v / two_ab) / max(d + s0, 0.1)
                 pull = max(pull, q * q)
                 limit = min(limit, safe_speed(max(d, 0.0), 0.0, b_max, dt))
                 break
-            ahead_speed = min(lf[nxt, LSPD] * me[V0], me[VMAX])
+            ahead_speed = min(lf[nxt, LSPD] * vf[i, V0], vf[i, VMAX])
             if v > ahead_speed:
                 soft = min(soft, math.sqrt(ahead_speed * ahead_speed + 2.0 * 1.5 * max(end, 0.0)))
             if li[nxt, JUNC] >= 0 and li[lane, JUNC] < 0:
                 turn = int(lf[nxt, LTURN])
-            if is_gate and my[RESV] == nxt and state == 1 and d_stop >= 0.0:
+            if is_gate and vi[i, RESV] == nxt and state == 1 and d_stop >= 0.0:
                 # A light that changed: whoever can stop gives its claim back.
                 brake = 0.9 * b_max if light_is_red(light, sl_i, li, lane) else B_YELLOW + 0.5
                 if v * v <= 2.0 * brake * d_stop:
-                    my[DROP] = 1
+                    vi[i, DROP] = 1
                 else:
                     state = 3
             if state == 1:
                 reason = SIGNAL
-            elif is_gate and my[RESV] != nxt:
-                j_front = my[AHEAD] if hops == 0 else li[lane, TAIL]
+            elif is_gate and vi[i, RESV] != nxt:
+                j_front = vi[i, AHEAD] if hops == 0 else li[lane, TAIL]
                 if d_stop < decision:
                     if must_halt:
                         reason = YIELDS
-                    elif hops > 0 and my[RESV] >= 0:
+                    elif hops > 0 and vi[i, RESV] >= 0:
                         reason = QUEUE
                     else:
                         j = j_front
@@ -433,8 +432,8 @@ def decide(
                             reason = QUEUE
                         else:
                             reason = gate(vf, vi, lf, li, hop, cf_i, cf_f, cl_row, cl_odo, cl_ticket, ap, counts, i, nxt, end, state == 2)  # fmt: skip
-                elif my[REASON] == OK and (j_front < 0 or vi[j_front, RESV] >= 0):
-                    eta = travel_s(end, v, a_max, max(min(lf[lane, LSPD], me[VMAX]), 0.5))
+                elif vi[i, REASON] == OK and (j_front < 0 or vi[j_front, RESV] >= 0):
+                    eta = travel_s(end, v, a_max, max(min(lf[lane, LSPD], vf[i, VMAX]), 0.5))
                     if ap[new, nxt, 0] != step or eta < ap[new, nxt, 1]:
                         ap[new, nxt, 0] = step
                         ap[new, nxt, 1] = eta
@@ -467,33 +466,35 @@ def decide(
             lane = nxt
             base = end
         accel = a_max * (1.0 - ratio * ratio)
-        accel = max(accel, -me[BCOM]) - a_max * pull
-        if my[COOPT] >= 0 and me[COOPS] >= step - 6:  # lets a neighbour in
-            j = my[COOPT]
+        accel = max(accel, -vf[i, BCOM]) - a_max * pull
+        if vi[i, COOPT] >= 0 and vf[i, COOPS] >= step - 6:  # lets a neighbour in
+            j = vi[i, COOPT]
             gap = vf[j, S] - vf[j, LEN] - s
             if gap > 0.5:
                 q = (s0 + max(0.0, v * t_gap + v * (v - vf[j, V]) / two_ab)) / gap
                 accel = min(accel, max(a_max * (1.0 - ratio * ratio - q * q), -1.5))
-            elif my[LANE] != vi[j, LANE] and vf[j, COOPS] < step - 6:  # falls behind who is beside
+            elif (
+                vi[i, LANE] != vi[j, LANE] and vf[j, COOPS] < step - 6
+            ):  # falls behind who is beside
                 accel = min(accel, max(0.7 * vf[j, V] - v, -1.0))
-        accel = min(accel, max((soft - v) / dt, -1.5 * me[BCOM]))
+        accel = min(accel, max((soft - v) / dt, -1.5 * vf[i, BCOM]))
         accel = min(accel, (limit - v) / dt)
-        me[A] = max(accel, -b_max)
+        vf[i, A] = max(accel, -b_max)
         if v < 0.1 and (held or reason != OK):
-            me[WAIT] += dt
+            vf[i, WAIT] += dt
         elif reason == OK and not held:
-            me[WAIT] = 0.0
-        my[REASON] = reason
-        my[TURN] = turn
-        if my[LEG] >= 0 and leg_i[my[LEG], 1] == my[LANE]:
-            d = leg_f[my[LEG], 0] - s
-            if (d < 1.5 and v < 0.2) or me[DWELL] > 0.0:
-                me[DWELL] += dt
-                me[A] = min(me[A], -v / dt)
-                if me[DWELL] > leg_f[my[LEG], 1]:
-                    me[DWELL] = 0.0
-                    my[LEG] += 1
-                    my[ROUTE] = leg_i[my[LEG], 0]
+            vf[i, WAIT] = 0.0
+        vi[i, REASON] = reason
+        vi[i, TURN] = turn
+        if vi[i, LEG] >= 0 and leg_i[vi[i, LEG], 1] == vi[i, LANE]:
+            d = leg_f[vi[i, LEG], 0] - s
+            if (d < 1.5 and v < 0.2) or vf[i, DWELL] > 0.0:
+                vf[i, DWELL] += dt
+                vf[i, A] = min(vf[i, A], -v / dt)
+                if vf[i, DWELL] > leg_f[vi[i, LEG], 1]:
+                    vf[i, DWELL] = 0.0
+                    vi[i, LEG] += 1
+                    vi[i, ROUTE] = leg_i[vi[i, LEG], 0]
             elif d < -2.0:
-                my[LEG] += 1
-                my[ROUTE] = leg_i[my[LEG], 0]
+                vi[i, LEG] += 1
+                vi[i, ROUTE] = leg_i[vi[i, LEG], 0]

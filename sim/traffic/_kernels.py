@@ -184,36 +184,35 @@ def change_lanes(
     step = counts[C_STEP]
     dt = 0.1
     for i in range(counts[C_ROWS]):
-        me, my = vf[i], vi[i]
-        if my[KIND] != BACKGROUND:
+        if vi[i, KIND] != BACKGROUND:
             continue
-        if my[DROP] == 1:
+        if vi[i, DROP] == 1:
             release(vf, vi, lf, li, hop, cl_row, cl_odo, cl_ticket, i)
-            my[DROP] = 0
-        if (i + step) % 5 != 0 or my[GL] >= 0 or my[RESV] >= 0 or my[NB] > 0:
+            vi[i, DROP] = 0
+        if (i + step) % 5 != 0 or vi[i, GL] >= 0 or vi[i, RESV] >= 0 or vi[i, NB] > 0:
             continue
-        if my[MEETS] == 1:
+        if vi[i, MEETS] == 1:
             continue
-        lane, route = my[LANE], my[ROUTE]
-        if li[lane, JUNC] >= 0 or me[LCW] != 0.0 or me[DWELL] > 0.0:
+        lane, route = vi[i, LANE], vi[i, ROUTE]
+        if li[lane, JUNC] >= 0 or vf[i, LCW] != 0.0 or vf[i, DWELL] > 0.0:
             continue
-        s, v, length = me[S], me[V], me[LEN]
+        s, v, length = vf[i, S], vf[i, V], vf[i, LEN]
         rest = (lf[lane, LLEN] if hop[route, lane] >= 0 else lf[lane, LHI]) - s
         if rest < max(LC_S * (v + 4.0), LC_M) + 3.0 or s - length < max(1.0, lf[lane, LLO]):
             continue
         need = act[route, lane]
-        a_max, two_ab = me[AMAX], 2.0 * math.sqrt(me[AMAX] * me[BCOM])
-        desired = max(min(lf[lane, LSPD] * me[V0], me[VMAX]), 0.5)
+        a_max, two_ab = vf[i, AMAX], 2.0 * math.sqrt(vf[i, AMAX] * vf[i, BCOM])
+        desired = max(min(lf[lane, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
         share = (v / desired) * (v / desired)
         share *= share
-        best_gain = me[THR]
+        best_gain = vf[i, THR]
         best = 0
         best_lane = -1
         if need in (0, ON_TARGET):
-            if v < 1.0 or step - me[LCEND] < LC_PAUSE or my[AHEAD] < 0:
+            if v < 1.0 or step - vf[i, LCEND] < LC_PAUSE or vi[i, AHEAD] < 0:
                 continue
-            j = my[AHEAD]
-            q = (me[S0] + max(0.0, v * me[T] + v * (v - vf[j, V]) / two_ab)) / max(
+            j = vi[i, AHEAD]
+            q = (vf[i, S0] + max(0.0, v * vf[i, T] + v * (v - vf[j, V]) / two_ab)) / max(
                 vf[j, S] - vf[j, LEN] - s, 0.1
             )
             a_now = a_max * (1.0 - share - q * q)
@@ -254,11 +253,13 @@ def change_lanes(
             if ahead >= 0:
                 gap = vf[ahead, S] - vf[ahead, LEN] - s_to
                 is_fine = gap > 1.0 and v <= safe_speed(gap - MARGIN, vf[ahead, V], 4.0, dt)
-                q = (me[S0] + max(0.0, v * me[T] + v * (v - vf[ahead, V]) / two_ab)) / max(gap, 0.1)
+                q = (vf[i, S0] + max(0.0, v * vf[i, T] + v * (v - vf[ahead, V]) / two_ab)) / max(
+                    gap, 0.1
+                )
                 a_new -= a_max * q * q
             if not is_fine and need in (1, -1) and rest < 150.0:
-                my[COOPT] = ahead  # takes its place behind the leader over there
-                me[COOPS] = step
+                vi[i, COOPT] = ahead  # takes its place behind the leader over there
+                vf[i, COOPS] = step
             limit = B_NEEDED if need in (1, -1) else B_LET_IN
             loss = 0.0
             if is_fine:
@@ -295,7 +296,7 @@ def change_lanes(
             if need in (1, -1):
                 best, best_lane = side, to
             else:
-                gain = a_new - a_now - me[POL] * loss
+                gain = a_new - a_now - vf[i, POL] * loss
                 if gain > best_gain:
                     best_gain, best, best_lane = gain, side, to
         if best_lane < 0:
@@ -303,17 +304,17 @@ def change_lanes(
         # The vehicle moves to the new list at once; its ghost keeps the old place until the body has left.
         unlink(vi, li, i)
         g = i + half
-        vi[g, KIND], vi[g, ID], vi[g, RESV] = BACKGROUND, my[ID], -1
-        vf[g, S], vf[g, V], vf[g, LEN], vf[g, A] = s, v, length, me[A]
-        vf[g, S0], vf[g, T], vf[g, AMAX], vf[g, BCOM] = me[S0], me[T], a_max, me[BCOM]
-        vf[g, ODO] = me[ODO]
+        vi[g, KIND], vi[g, ID], vi[g, RESV] = BACKGROUND, vi[i, ID], -1
+        vf[g, S], vf[g, V], vf[g, LEN], vf[g, A] = s, v, length, vf[i, A]
+        vf[g, S0], vf[g, T], vf[g, AMAX], vf[g, BCOM] = vf[i, S0], vf[i, T], a_max, vf[i, BCOM]
+        vf[g, ODO] = vf[i, ODO]
         link(vf, vi, li, g, int(lane))
-        me[S] = s * lf[best_lane, LLEN] / lf[lane, LLEN]
+        vf[i, S] = s * lf[best_lane, LLEN] / lf[lane, LLEN]
         link(vf, vi, li, i, int(best_lane))
-        my[GL], my[SIDE] = lane, best
-        me[LCP] = 0.0
-        me[LCW] = -best * 0.5 * (lf[lane, LWID] + lf[best_lane, LWID])
-        me[D] = me[LCW]
+        vi[i, GL], vi[i, SIDE] = lane, best
+        vf[i, LCP] = 0.0
+        vf[i, LCW] = -best * 0.5 * (lf[lane, LWID] + lf[best_lane, LWID])
+        vf[i, D] = vf[i, LCW]
 
 
 @njit(cache=True, error_model="numpy")
@@ -356,10 +357,9 @@ def advance(
     rear = np.empty(3)
     counts[C_OUT] = 0
     for i in range(counts[C_ROWS]):
-        me, my = vf[i], vi[i]
-        if my[KIND] != BACKGROUND:
+        if vi[i, KIND] != BACKGROUND:
             continue
-        v, a = me[V], me[A]
+        v, a = vf[i, V], vf[i, A]
         v_new = v + a * dt
         if v_new < 0.0:
             moved = v * v / (-2.0 * a) if v > 0.0 else 0.0
@@ -367,94 +367,96 @@ def advance(
         else:
             moved = 0.5 * (v + v_new) * dt
         if v >= 0.5 and v_new < 0.5:
-            me[HALT] += 1.0
-        me[V] = v_new
-        me[S] += moved
-        me[ODO] += moved
+            vf[i, HALT] += 1.0
+        vf[i, V] = v_new
+        vf[i, S] += moved
+        vf[i, ODO] += moved
         gone = False
-        while me[S] > lf[my[LANE], LLEN]:
-            lane = my[LANE]
-            past = me[S] - lf[lane, LLEN]
-            nxt = hop[my[ROUTE], lane]
-            is_end = act[my[ROUTE], lane] == ON_TARGET
-            if is_end and my[LEG] >= 0 and leg_i[my[LEG], 1] >= 0:
-                my[LEG] += 1  # rolled past a stop: on with the journey
-                my[ROUTE] = leg_i[my[LEG], 0]
+        while vf[i, S] > lf[vi[i, LANE], LLEN]:
+            lane = vi[i, LANE]
+            past = vf[i, S] - lf[lane, LLEN]
+            nxt = hop[vi[i, ROUTE], lane]
+            is_end = act[vi[i, ROUTE], lane] == ON_TARGET
+            if is_end and vi[i, LEG] >= 0 and leg_i[vi[i, LEG], 1] >= 0:
+                vi[i, LEG] += 1  # rolled past a stop: on with the journey
+                vi[i, ROUTE] = leg_i[vi[i, LEG], 0]
                 continue
             if is_end and counts[C_RECYCLE] == 0:
                 gone = True
                 break
             if nxt < 0:
-                me[S], me[V] = lf[lane, LLEN], 0.0
-                me[ODO] -= past
+                vf[i, S], vf[i, V] = lf[lane, LLEN], 0.0
+                vf[i, ODO] -= past
                 break
-            free = lf[lane, LLEN] / max(min(lf[lane, LSPD] * me[V0], me[VMAX]), 0.5)
-            me[FREE] += free
-            spent = t_s - me[TLANE]
+            free = lf[lane, LLEN] / max(min(lf[lane, LSPD] * vf[i, V0], vf[i, VMAX]), 0.5)
+            vf[i, FREE] += free
+            spent = t_s - vf[i, TLANE]
             lane_stat[lane, 0] += 1.0
             lane_stat[lane, 1] += max(spent - free, 0.0)
             lane_stat[lane, 2] = max(lane_stat[lane, 2], spent - free)
-            me[TLANE] = t_s
-            if my[GL] >= 0:
+            vf[i, TLANE] = t_s
+            if vi[i, GL] >= 0:
                 unlink(vi, li, i + half)
-                my[GL] = -1
+                vi[i, GL] = -1
             unlink(vi, li, i)
             push_back(vf, vi, lf, li, cl_row, cl_odo, cl_ticket, i, int(lane), past)
-            me[S] = past
+            vf[i, S] = past
             link(vf, vi, li, i, int(nxt))
-            if my[RESV] == nxt:
-                my[RESV] = -1
-            if my[EXITL] == nxt:
-                lf[nxt, LPEND] -= me[LEN] + me[S0]
-                my[EXITL] = -1
-            if counts[C_RECYCLE] > 0 and act[my[ROUTE], nxt] == ON_TARGET:
+            if vi[i, RESV] == nxt:
+                vi[i, RESV] = -1
+            if vi[i, EXITL] == nxt:
+                lf[nxt, LPEND] -= vf[i, LEN] + vf[i, S0]
+                vi[i, EXITL] = -1
+            if counts[C_RECYCLE] > 0 and act[vi[i, ROUTE], nxt] == ON_TARGET:
                 for _ in range(8):  # a new journey from here
-                    my[DRAWS] += 1
-                    h = key[i] + np.uint64(my[DRAWS]) * np.uint64(0x9E3779B97F4A7C15)
+                    vi[i, DRAWS] += 1
+                    h = key[i] + np.uint64(vi[i, DRAWS]) * np.uint64(0x9E3779B97F4A7C15)
                     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
                     h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
                     h = h ^ (h >> np.uint64(31))
                     route = np.int64(h % np.uint64(hop.shape[0]))
                     if act[route, nxt] != NO_WAY and act[route, nxt] != ON_TARGET:
-                        my[ROUTE] = route
+                        vi[i, ROUTE] = route
                         break
         if gone:
             if counts[C_OUT] < arrived.size:
                 arrived[counts[C_OUT]] = i
                 counts[C_OUT] += 1
-            me[S] = lf[my[LANE], LLEN]
-            me[FREE] += lf[my[LANE], LLEN] / max(min(lf[my[LANE], LSPD] * me[V0], me[VMAX]), 0.5)
-        if my[NB] > 0:
+            vf[i, S] = lf[vi[i, LANE], LLEN]
+            vf[i, FREE] += lf[vi[i, LANE], LLEN] / max(
+                min(lf[vi[i, LANE], LSPD] * vf[i, V0], vf[i, VMAX]), 0.5
+            )
+        if vi[i, NB] > 0:
             drop_back(vf, vi, lf, li, cl_row, cl_odo, cl_ticket, i)
         d_rear = 0.0
-        if me[LCW] != 0.0:
+        if vf[i, LCW] != 0.0:
             rate = min(1.0 / LC_S, v_new / LC_M)
-            p = me[LCP] + rate * dt
-            me[LCP] = p
+            p = vf[i, LCP] + rate * dt
+            vf[i, LCP] = p
             if p >= 1.0:
-                if my[GL] >= 0:
+                if vi[i, GL] >= 0:
                     unlink(vi, li, i + half)
-                    my[GL] = -1
-                q = p - me[WB] / max(LC_S * v_new, LC_M)
+                    vi[i, GL] = -1
+                q = p - vf[i, WB] / max(LC_S * v_new, LC_M)
                 if q >= 1.0:
-                    me[LCW], me[LCEND], my[SIDE] = 0.0, counts[C_STEP], 0
-            q = min(max(p - me[WB] / max(LC_S * v_new, LC_M), 0.0), 1.0)
+                    vf[i, LCW], vf[i, LCEND], vi[i, SIDE] = 0.0, counts[C_STEP], 0
+            q = min(max(p - vf[i, WB] / max(LC_S * v_new, LC_M), 0.0), 1.0)
             p = min(p, 1.0)
-            me[D] = me[LCW] * (1.0 - p * p * (3.0 - 2.0 * p))
-            d_rear = me[LCW] * (1.0 - q * q * (3.0 - 2.0 * q))
-            if my[GL] >= 0:
+            vf[i, D] = vf[i, LCW] * (1.0 - p * p * (3.0 - 2.0 * p))
+            d_rear = vf[i, LCW] * (1.0 - q * q * (3.0 - 2.0 * q))
+            if vi[i, GL] >= 0:
                 g = i + half
-                vf[g, S] = me[S] * lf[my[GL], LLEN] / lf[my[LANE], LLEN]
-                vf[g, V], vf[g, A], vf[g, ODO] = v_new, a, me[ODO]
-        s_front = me[S] - me[FOH]
-        locate(vi, lf, pt_start, pt, i, s_front, me[D], front)
-        locate(vi, lf, pt_start, pt, i, s_front - me[WB], d_rear, rear)
+                vf[g, S] = vf[i, S] * lf[vi[i, GL], LLEN] / lf[vi[i, LANE], LLEN]
+                vf[g, V], vf[g, A], vf[g, ODO] = v_new, a, vf[i, ODO]
+        s_front = vf[i, S] - vf[i, FOH]
+        locate(vi, lf, pt_start, pt, i, s_front, vf[i, D], front)
+        locate(vi, lf, pt_start, pt, i, s_front - vf[i, WB], d_rear, rear)
         heading = math.atan2(front[1] - rear[1], front[0] - rear[0])
         turned = heading - yaw[i]
         turned -= 2.0 * np.pi * math.floor(turned / (2.0 * np.pi) + 0.5)
         x[i], y[i], z[i], yaw[i] = rear[0], rear[1], rear[2], heading
         speed[i], accel[i], yaw_rate[i] = v_new, a, turned / dt
-        lane_out[i], s_out[i], d_out[i] = my[LANE], me[S], me[D]
+        lane_out[i], s_out[i], d_out[i] = vi[i, LANE], vf[i, S], vf[i, D]
         if rear_wb[i] > 0.0:
             # Kinematic trailer on a joint hitch_x from the rear axle (Murray, Sastry 1993): the joint's velocity across
             # the trailer turns it.
@@ -467,8 +469,8 @@ def advance(
             bits |= 1
         if a <= -3.92:
             bits |= 2
-        if my[SIDE] == 1 or my[TURN] == 1:
+        if vi[i, SIDE] == 1 or vi[i, TURN] == 1:
             bits |= 4
-        elif my[SIDE] == -1 or my[TURN] == -1:
+        elif vi[i, SIDE] == -1 or vi[i, TURN] == -1:
             bits |= 8
         flags[i] = bits
