@@ -201,9 +201,7 @@ class HeadlessWorld:
 
     def buttons(self) -> Bool:
         """(X,) push buttons of crossings: somebody waits for the green."""
-        return np.asarray(
-            self.traffic.cross_block[: len(self.net.crossings.id)] == 1, dtype=np.bool_
-        )
+        return self.traffic.walkers.pressed()
 
     def summarise(self, facts: RunFacts) -> None:
         """Numbers of the background at the end of a run."""
