@@ -40,7 +40,6 @@ from sim.radio.fates import Fate, TickFates
 from sim.signal_watch import SignalWatch
 from sim.world import HeadlessWorld
 
-
 LIGHTS_NS = 100_000_000  # controllers step this often, so lights cannot change in between
 
 

@@ -18,7 +18,7 @@ from sim.compose import RunOptions, run_scene
 CYCLE_S = 112.0
 SIDE_SHARE = 1.15  # mean delay of side streets, on over off
 SIDE_EXTRA_S = 3.0  # or this much more, where the mean is small
-MAX_WAIT_S = 125.0  # the plans promise 120 s of red at most, and a queue needs a moment to start
+MAX_WAIT_S = 150.0  # 120 s of red at most by the plans, then 15 vehicles ahead at 2 s each
 
 
 @dataclass(frozen=True, slots=True)
