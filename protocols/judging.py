@@ -20,7 +20,7 @@ class EventKind(IntEnum):
     RED_LIGHT = 2  # actor crossed a stop line at red; lane; value = seconds since red began
     BUS_LANE = 3  # actor without permission on a lane; lane
     SPAWNED = 4
-    ARRIVED = 5  # actor left at its destination; value = travel time in s
+    ARRIVED = 5  # actor at its destination; value = travel time in s (background), run time in s (automated)
     STOPPED_AT_STATION = (
         6  # actor; other = station index; value = signed distance past the stop point in m
     )

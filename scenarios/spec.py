@@ -117,7 +117,6 @@ class RecordSpec(Spec):
     """What the log keeps. The digest covers everything at every tick in any case."""
 
     truth_period_ms: int = Field(default=100, gt=0, le=10_000)
-    messages: bool = True
 
 
 class DemandSpec(Spec):

@@ -74,7 +74,7 @@ def test_a_scene_is_read_as_written(scene):
         ("vehicles.bus1.type=shuttle", lambda s: s.vehicles[0].type, "shuttle"),
         ("vehicles.0.start_lane=7/1/-2", lambda s: s.vehicles[0].start_lane, "7/1/-2"),
         ("onboard.planner.horizon_s=4.0", lambda s: s.onboard, {"planner": {"horizon_s": 4.0}}),
-        ("record.messages=false", lambda s: s.record.messages, False),
+        ("default_signals=false", lambda s: s.default_signals, False),
         ("criteria=[]", lambda s: s.criteria, ()),
     ],
 )  # fmt: skip

@@ -80,11 +80,11 @@ def test_options_reach_the_scene(compose):
         "--duration",
         "12",
         "--set",
-        "record.messages=false",
+        "default_signals=false",
         "-q",
     )
     ((spec, base, out),) = compose.ran
-    assert (spec.seed, spec.duration_s, spec.record.messages) == (7, 12.0, False)
+    assert (spec.seed, spec.duration_s, spec.default_signals) == (7, 12.0, False)
     assert base.name == "library" and out == Path("runs/brt_corridor-seed7")
 
 
