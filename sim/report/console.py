@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -22,15 +24,26 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """A context manager that is called with the simulated seconds so far. Writes to stderr, so stdout stays clean."""
+    """A context manager that is called with the simulated seconds so far. Writes to stderr, so stdout stays clean.
+
+    It also remembers Ctrl-C: an interrupt that falls into a compiler callback is swallowed there, so the next call raises it again.
+    """
 
     def __init__(self, title: str, duration_s: float | None, quiet: bool) -> None:
         self._title, self._duration_s, self._quiet = title, duration_s, quiet
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._told = 0
+        self._is_stopped = False
+        self._before: Any = None
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._is_stopped = True
+        raise KeyboardInterrupt
 
     def __enter__(self) -> Progress:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._stop)
         if self._quiet:
             return self
         if sys.stderr.isatty():
@@ -45,7 +58,9 @@ class Progress:
         return self
 
     def __call__(self, t_s: float) -> None:
-        """Simulated time `t_s` is done."""
+        """Simulated time `t_s` is done; KeyboardInterrupt when Ctrl-C was pressed and got lost."""
+        if self._is_stopped:
+            raise KeyboardInterrupt
         if self._bar is not None and self._task is not None:
             of = f" of {self._duration_s:.0f}" if self._duration_s else ""
             self._bar.update(self._task, completed=t_s, where=f"{t_s:.0f}{of} s simulated")
@@ -65,6 +80,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
         if self._bar is not None:
             self._bar.stop()
 

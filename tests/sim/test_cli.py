@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 from protocols.errors import LogError, UnitError
 from sim.cli import app
 from sim.log.reader import LogReader
+from sim.report.console import Progress
 from tests.support.fake_compose import FakeCompose
 
 ROADS = Path(__file__).parents[2] / "scenarios" / "roads"
@@ -184,12 +186,12 @@ def test_ctrl_c_ends_a_real_run_with_a_log_that_can_be_read(tmp_path):
     )
     log = tmp_path / "run.mcap"
     try:
-        for _ in range(1200):  # until something is recorded: compiling may come first
+        for _ in range(3600):  # until something is recorded: compiling may come first
             if log.exists() and log.stat().st_size > 200_000:
                 break
             time.sleep(0.05)
         run.send_signal(signal.SIGINT)
-        stderr = run.communicate(timeout=60)[1]
+        stderr = run.communicate(timeout=120)[1]
     finally:
         run.kill()
     assert run.returncode == 130, stderr
@@ -197,6 +199,13 @@ def test_ctrl_c_ends_a_real_run_with_a_log_that_can_be_read(tmp_path):
     reader = LogReader.open(log)
     assert reader.header().scenario == "smart_island"
     assert reader.digests().tick.size > 10
+
+
+def test_ctrl_c_that_a_compiler_swallowed_ends_the_run_at_the_next_second():
+    with pytest.raises(KeyboardInterrupt), Progress("t", 10.0, True) as progress:
+        with contextlib.suppress(KeyboardInterrupt):  # as a callback of the compiler does
+            signal.raise_signal(signal.SIGINT)
+        progress(1.0)
 
 
 def test_replay_says_same_or_different(compose):
