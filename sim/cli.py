@@ -143,12 +143,18 @@ def run(
     folder = out or _fresh_folder(spec)
     folder.mkdir(parents=True, exist_ok=True)
 
+    from protocols.errors import InputError
     from sim.compose import run_scene
 
     try:
         with Progress(f"{spec.name}, seed {spec.seed}", spec.duration_s, quiet) as progress:
             outcome = run_scene(spec, base, folder, progress=progress)
     except Exception as error:
+        if isinstance(error, InputError) and scenario is not None:
+            # A key path says where in the file; this says which file.
+            error = type(error)(f"{scenario}: {error}")
+            write_failure(folder, spec, error)
+            raise error from None
         write_failure(folder, spec, error)
         if any(folder.glob("*.mcap")):
             _say(f"the log up to here is in {folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -77,7 +78,7 @@ class Checker(Protocol):
         ...
 
 
-class Quiet:
+class Quiet(ABC):
     """A checker that hears nothing by default; subclasses override what they listen to."""
 
     def __init__(self, model: Any, context: Context) -> None:
@@ -86,13 +87,15 @@ class Quiet:
 
     def on_trace(self, block: TraceBlock) -> None:
         """Nothing to do with motion."""
+        return None
 
     def on_event(self, event: Event) -> None:
         """Nothing to do with events."""
+        return None
 
+    @abstractmethod
     def results(self, facts: RunFacts) -> list[CriterionResult]:
         """Subclasses answer."""
-        raise NotImplementedError
 
 
 def seconds(t_ns: float) -> float:
