@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import helper, kernel
 
 
-@njit(cache=True)
+@kernel
 def bodies(
     valid: Any, x: Any, y: Any, z: Any, yaw: Any, hitch: Any, length: Any, width: Any, overhang: Any,
     hitch_x: Any, rear_length: Any, box: Any, owner: Any,
@@ -37,7 +38,7 @@ def bodies(
     return n
 
 
-@njit(cache=True)
+@helper
 def overlap(box: Any, a: int, b: int) -> bool:
     """Separating-axis test of two oriented boxes (Gottschalk 1996); touching counts as apart."""
     dx, dy = box[b, 0] - box[a, 0], box[b, 1] - box[a, 1]
@@ -54,7 +55,7 @@ def overlap(box: Any, a: int, b: int) -> bool:
     return bool(abs(dy * cb - dx * sb) < wb + la * ss + wa * cc)
 
 
-@njit(cache=True)
+@kernel
 def find(
     valid: Any, x: Any, y: Any, z: Any, yaw: Any, hitch: Any, length: Any, width: Any, overhang: Any,
     hitch_x: Any, rear_length: Any, box: Any, owner: Any, cell_of: Any, head: Any, chain: Any,

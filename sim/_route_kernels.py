@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import kernel
 
 
-@njit(cache=True)
+@kernel
 def follow(
     lanes: Any, hint: int, ahead: int, point_start: Any, s: Any, x: Any, y: Any, z: Any, px: float, py: float, out: Any
 ) -> int:  # fmt: skip

@@ -32,6 +32,8 @@ class Collisions:
 
     def find(self, states: ActorStates, statics: ActorStatics) -> I32:
         """(P, 2) pairs of rows whose bodies overlap now."""
+        if np.count_nonzero(states.valid) < 2:
+            return np.zeros((0, 2), dtype=np.int32)
         boxes = 2 * states.valid.size
         if self._box.shape[0] != boxes:
             self._box = np.zeros((boxes, 7))

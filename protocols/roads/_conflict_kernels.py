@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from protocols.jit import helper, kernel
 
 AREA_M2 = 1e-6  # smaller intersections are shared edges, not overlaps
 
 
-@njit(cache=True)
+@helper
 def _clip(quad: Any, i: int, j: int, poly: Any, spare: Any) -> Any:
     """Intersection of quad j with quad i: number of corners written to `poly`."""
     n = 4
@@ -52,7 +52,7 @@ def _clip(quad: Any, i: int, j: int, poly: Any, spare: Any) -> Any:
     return n if double_area > 2.0 * AREA_M2 else 0
 
 
-@njit(cache=True)
+@kernel
 def overlaps(
     start: Any, member: Any, neighbour: Any, lane_box: Any, point_start: Any, s_m: Any, xy_m: Any,
     quad: Any, box: Any, poly: Any, spare: Any, pair: Any, span: Any,

@@ -11,7 +11,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import helper, kernel
 
 LINE, ARC, SPIRAL, POLY3 = 0, 1, 2, 3
 
@@ -40,7 +41,7 @@ class Geo(NamedTuple):
     lane: Any  # (L + 1, 7) int32 road, section, OpenDRIVE id, direction, width start, section's lanes from, to
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _record(table, lo, hi, s):
     """Last row of [lo, hi) whose first column is at or before s; `lo` when all begin later."""
     a, b = lo, hi
@@ -53,7 +54,7 @@ def _record(table, lo, hi, s):
     return a
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _cubic(table, lo, hi, s):
     """Value, slope and second derivative at s; zero before the first record and without records."""
     if lo == hi or s < table[lo, 0] - 1e-9:
@@ -68,14 +69,14 @@ def _cubic(table, lo, hi, s):
     )
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _poly_speed(plan, g, p):
     u1 = plan[g, 10] + p * (2.0 * plan[g, 11] + 3.0 * p * plan[g, 12])
     v1 = plan[g, 14] + p * (2.0 * plan[g, 15] + 3.0 * p * plan[g, 16])
     return math.sqrt(u1 * u1 + v1 * v1)
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _poly_arc(plan, g, p):
     """Arc length of u(p), v(p) from 0 to p: four panels of five nodes."""
     total = 0.0
@@ -86,7 +87,7 @@ def _poly_arc(plan, g, p):
     return total * h
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _ref(plan, g, s):
     """x, y, yaw, curvature and its slope on plan record g at road distance s."""
     ds = s - plan[g, 0]
@@ -142,7 +143,7 @@ def _ref(plan, g, s):
     return x, y, yaw0 + math.atan2(v1, u1), k, 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _lane_t(road, lane_rows, span, offset, width_rows, lane, s):
     """Centre of `lane` at road s: t, dt/ds, d2t/ds2 and the lane's width."""
     r = lane_rows[lane, 0]
@@ -169,7 +170,7 @@ def _lane_t(road, lane_rows, span, offset, width_rows, lane, s):
     return t, t1, t2, width
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _at(plan, road, elevation, superelevation, r, g, s, t, t1, t2):
     """World pose of the curve t(s) beside the reference line, facing increasing s, and its speed |dr/ds|."""
     x, y, yaw, k, dk = _ref(plan, g, s)
@@ -188,7 +189,7 @@ def _at(plan, road, elevation, superelevation, r, g, s, t, t1, t2):
     return x, y, z, yaw + math.atan2(t1, a), bend, speed
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _wrap(a):
     """Angle in (-pi, pi]."""
     if -math.pi < a <= math.pi:
@@ -197,7 +198,7 @@ def _wrap(a):
     return math.pi if a <= -math.pi else a
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _next_start(table, lo, hi, origin, s, best):
     """The first record start beyond s, if it comes before `best`. Starts are measured from `origin`."""
     for k in range(lo, hi):
@@ -206,7 +207,7 @@ def _next_start(table, lo, hi, origin, s, best):
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def _steps(geo, lane, g, a, b, max_step, chord):
     """Number of equal pieces of [a, b] that keep spacing and chord error within limits."""
     r = geo.lane[lane, 0]
@@ -235,97 +236,82 @@ def _steps(geo, lane, g, a, b, max_step, chord):
     return max(1, min(int(n) + 1, 1000000))
 
 
-@njit(cache=True, error_model="numpy")
-def sample_lanes(geo, max_step, chord, max_points):
-    """Centre lines of every lane in travel direction: (point_start (L+1,), rows (P, 8), lane length (L,)).
+@kernel
+def sample_lanes(geo, max_step, chord, fill, start, rows, length):
+    """Centre lines of every lane in travel direction, in two passes over the same pieces.
 
-    Columns: s, x, y, z, yaw, curvature, width, road s. Two passes: count, then fill. When more than `max_points` would be
-    needed, the last start is -1 and nothing is filled.
+    With `fill` 0, `start` (L + 1,) gets the number of points of lane k at k + 1. With `fill` 1, `start` holds where each lane
+    begins in `rows` (P, 8) (s, x, y, z, yaw, curvature, width, road s); rows and `length` (L,) are filled.
     """
     plan, road, lane_rows = geo.plan, geo.road, geo.lane
-    lanes = lane_rows.shape[0] - 1
-    start = np.zeros(lanes + 1, np.int32)
-    length = np.zeros(lanes)
-    rows = np.zeros((0, 8))
-    for fill in range(2):
-        if fill == 1:
-            total = 0
-            for lane in range(lanes):
-                total += start[lane + 1]
-                start[lane + 1] = min(total, max_points)
-            if total > max_points:
-                start[lanes] = -1
-                return start, rows, length
-            rows = np.zeros((total, 8))
-        for lane in range(lanes):
-            r = lane_rows[lane, 0]
-            section = lane_rows[lane, 1]
-            s0, s1 = geo.span[section, 0], geo.span[section, 1]
-            forward = lane_rows[lane, 3] > 0
-            first = start[lane]
-            count = 0
-            along = 0.0
-            a = s0
-            while True:
-                b = _next_start(plan, road[r, 0], road[r + 1, 0], 0.0, a, s1)
-                b = _next_start(geo.elevation, road[r, 1], road[r + 1, 1], 0.0, a, b)
-                b = _next_start(geo.superelevation, road[r, 2], road[r + 1, 2], 0.0, a, b)
-                b = _next_start(geo.offset, road[r, 3], road[r + 1, 3], 0.0, a, b)
-                for j in range(lane_rows[lane, 5], lane_rows[lane, 6]):
-                    b = _next_start(geo.width, lane_rows[j, 4], lane_rows[j + 1, 4], s0, a, b)
-                if b > s1 - 1e-6:
-                    b = s1
-                g = _record(plan, road[r, 0], road[r + 1, 0], 0.5 * (a + b))
-                n = _steps(geo, lane, g, a, b, max_step, chord)
-                if fill == 1:
-                    h = (b - a) / n
-                    speed0 = 1.0
-                    for half in range(2 * n + 1):
-                        # Ends and middles of the steps; just inside the piece, so that a record that begins at b
-                        # does not apply yet.
-                        s = a + 0.5 * half * h if half < 2 * n else b
-                        at = min(s, b - 1e-9) if b > a else s
-                        t, t1, t2, w = _lane_t(
-                            road, lane_rows, geo.span, geo.offset, geo.width, lane, at
-                        )
-                        x, y, z, yaw, bend, speed = _at(
-                            plan, road, geo.elevation, geo.superelevation, r, g, at, t, t1, t2
-                        )
-                        if half % 2 == 1:
-                            along += h * (speed0 + 4.0 * speed) / 6.0
-                            continue
-                        if half > 0:
-                            along += h * speed / 6.0
-                        speed0 = speed
-                        if half == 0 and count > 0:
-                            continue  # written as the end of the piece before
-                        i = first + count if forward else start[lane + 1] - 1 - count
-                        rows[i, 0] = along
-                        rows[i, 1] = x
-                        rows[i, 2] = y
-                        rows[i, 3] = z
-                        rows[i, 4] = _wrap(yaw if forward else yaw + math.pi)
-                        rows[i, 5] = bend if forward else -bend
-                        rows[i, 6] = w
-                        rows[i, 7] = s
-                        count += 1
-                else:
-                    count += n
-                a = b
-                if a >= s1:
-                    break
-            if fill == 0:
-                start[lane + 1] = count + 1
+    for lane in range(lane_rows.shape[0] - 1):
+        r = lane_rows[lane, 0]
+        section = lane_rows[lane, 1]
+        s0, s1 = geo.span[section, 0], geo.span[section, 1]
+        forward = lane_rows[lane, 3] > 0
+        first = start[lane]
+        count = 0
+        along = 0.0
+        a = s0
+        while True:
+            b = _next_start(plan, road[r, 0], road[r + 1, 0], 0.0, a, s1)
+            b = _next_start(geo.elevation, road[r, 1], road[r + 1, 1], 0.0, a, b)
+            b = _next_start(geo.superelevation, road[r, 2], road[r + 1, 2], 0.0, a, b)
+            b = _next_start(geo.offset, road[r, 3], road[r + 1, 3], 0.0, a, b)
+            for j in range(lane_rows[lane, 5], lane_rows[lane, 6]):
+                b = _next_start(geo.width, lane_rows[j, 4], lane_rows[j + 1, 4], s0, a, b)
+            if b > s1 - 1e-6:
+                b = s1
+            g = _record(plan, road[r, 0], road[r + 1, 0], 0.5 * (a + b))
+            n = _steps(geo, lane, g, a, b, max_step, chord)
+            if fill == 1:
+                h = (b - a) / n
+                speed0 = 1.0
+                for half in range(2 * n + 1):
+                    # Ends and middles of the steps; just inside the piece, so that a record that begins at b
+                    # does not apply yet.
+                    s = a + 0.5 * half * h if half < 2 * n else b
+                    at = min(s, b - 1e-9) if b > a else s
+                    t, t1, t2, w = _lane_t(
+                        road, lane_rows, geo.span, geo.offset, geo.width, lane, at
+                    )
+                    x, y, z, yaw, bend, speed = _at(
+                        plan, road, geo.elevation, geo.superelevation, r, g, at, t, t1, t2
+                    )
+                    if half % 2 == 1:
+                        along += h * (speed0 + 4.0 * speed) / 6.0
+                        continue
+                    if half > 0:
+                        along += h * speed / 6.0
+                    speed0 = speed
+                    if half == 0 and count > 0:
+                        continue  # written as the end of the piece before
+                    i = first + count if forward else start[lane + 1] - 1 - count
+                    rows[i, 0] = along
+                    rows[i, 1] = x
+                    rows[i, 2] = y
+                    rows[i, 3] = z
+                    rows[i, 4] = _wrap(yaw if forward else yaw + math.pi)
+                    rows[i, 5] = bend if forward else -bend
+                    rows[i, 6] = w
+                    rows[i, 7] = s
+                    count += 1
             else:
-                length[lane] = along
-                if not forward:
-                    for i in range(start[lane], start[lane + 1]):
-                        rows[i, 0] = along - rows[i, 0]
-                    rows[start[lane], 0] = 0.0
-    return start, rows, length
+                count += n
+            a = b
+            if a >= s1:
+                break
+        if fill == 0:
+            start[lane + 1] = count + 1
+        else:
+            length[lane] = along
+            if not forward:
+                for i in range(start[lane], start[lane + 1]):
+                    rows[i, 0] = along - rows[i, 0]
+                rows[start[lane], 0] = 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def poly_arcs(plan):
     """Write the true arc length of each paramPoly3 curve over its parameter range into column 8."""
     for g in range(plan.shape[0]):
@@ -333,7 +319,7 @@ def poly_arcs(plan):
             plan[g, 8] = _poly_arc(plan, g, plan[g, 6])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def poses(geo, owner, s, t, is_lane, point_start, point_s, point_road_s, out):
     """Fill out (N, 6): x, y, z, yaw, curvature, road s, for road (s, t) or lane (s, d)."""
     plan, road, lane_rows = geo.plan, geo.road, geo.lane
@@ -371,7 +357,7 @@ def poses(geo, owner, s, t, is_lane, point_start, point_s, point_road_s, out):
         out[i, 5] = at
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def match(
     geo, seg, seg_lane, cell_start, entry, x0, y0, nx, ny, cell, reach,
     point_start, point_s, point_road_s, allowed,

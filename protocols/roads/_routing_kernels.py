@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import kernel
 
 
-@njit(cache=True)
+@kernel
 def cost_to_go(
     target: Any, admitted: Any, drive_s: Any, from_start: Any, from_lane: Any, left: Any,
     right: Any, change_left_s: Any, change_right_s: Any, heap_cost: Any, heap_lane: Any, cost: Any,
@@ -79,7 +80,7 @@ def cost_to_go(
             heap_cost[hole], heap_lane[hole] = new_cost, new
 
 
-@njit(cache=True)
+@kernel
 def look_ahead(
     lane: Any, s_m: Any, upcoming: Any, horizon_m: float, length_m: Any, left: Any, right: Any,
     stop_start: Any, stop_s_m: Any, stop_to: Any, conflict_start: Any,

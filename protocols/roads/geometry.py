@@ -72,6 +72,25 @@ def pack(
     )
 
 
+def sample_lanes(
+    geo: _kernels.Geo, max_points: int, max_spacing_m: float = MAX_SPACING_M, chord_error_m: float = CHORD_ERROR_M
+) -> tuple[I32, F64, F64]:  # fmt: skip
+    """Centre lines of every lane in travel direction: (point_start (L + 1,), rows (P, 8), lane length (L,)).
+
+    Columns: s, x, y, z, yaw, curvature, width, road s. Raises OverflowError when more than `max_points` would be needed.
+    """
+    lanes = geo.lane.shape[0] - 1
+    start, rows, length = np.zeros(lanes + 1, np.int32), np.zeros((0, 8)), np.zeros(lanes)
+    _kernels.sample_lanes(geo, max_spacing_m, chord_error_m, 0, start, rows, length)
+    total = np.cumsum(start, dtype=np.int64)
+    if total[-1] > max_points:
+        raise OverflowError(f"{total[-1]} points, at most {max_points}")
+    start[:] = total
+    rows = np.zeros((int(total[-1]), 8))
+    _kernels.sample_lanes(geo, max_spacing_m, chord_error_m, 1, start, rows, length)
+    return start, rows, length
+
+
 def _rows(cubics: Cubics) -> F64:
     return np.column_stack((cubics.s_m, cubics.coef))
 

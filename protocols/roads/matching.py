@@ -71,10 +71,19 @@ def build_index(net: RoadNetwork) -> RoadIndex:
     while ((x1 - x0) / cell + 1) * ((y1 - y0) / cell + 1) > MAX_CELLS:
         cell *= 1.5
     nx, ny = int((x1 - x0) / cell) + 1, int((y1 - y0) / cell) + 1
-    segment, segment_lane, cell_start, entry = _grid_kernels.build_grid(
-        lanes.point_start, points.x_m, points.y_m, points.z_m, points.yaw_rad, points.width_m,
-        x0, y0, nx, ny, cell, REACH_M,
-    )  # fmt: skip
+    segment = np.zeros((points.x_m.size, 8))
+    segment_lane = np.zeros(points.x_m.size, np.int32)
+    cell_start = np.zeros(nx * ny + 1, np.int32)
+    entry = np.zeros(0, np.int32)
+    for fill in (False, True):
+        if fill:
+            cell_start[1:] = np.cumsum(cell_start[:-1])
+            cell_start[0] = 0
+            entry = np.zeros(int(cell_start[-1]), np.int32)
+        _grid_kernels.build_grid(
+            lanes.point_start, points.x_m, points.y_m, points.z_m, points.yaw_rad, points.width_m,
+            x0, y0, nx, ny, cell, REACH_M, fill, segment, segment_lane, cell_start.copy() if fill else cell_start, entry,
+        )  # fmt: skip
     return RoadIndex(
         geo_of(net),
         segment,

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import helper, kernel
 
 FAR = 1e9
 
 
-@njit(cache=True)
+@helper
 def assign(cost: Any, alone: float) -> Any:
     """(n,) column for each row of (n, m) `cost` at least total cost, -1 where staying alone (at cost `alone`) is cheaper.
 
@@ -94,7 +95,7 @@ def assign(cost: Any, alone: float) -> Any:
     return out
 
 
-@njit(cache=True)
+@kernel
 def update(
     track: Any, meta: Any, votes: Any, detection: Any, dt: float, next_id: int, setting: Any
 ) -> int:

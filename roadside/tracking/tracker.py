@@ -75,17 +75,20 @@ class Tracker:
                 f"object list of t = {objects.t_ns} ns is older than the last one, {self._t_ns} ns; feed lists in order"
             )
         self._t_ns = objects.t_ns
-        self._next_id = int(
-            _kernels.update(
-                self._track,
-                self._meta,
-                self._votes,
-                detection,
-                dt_ns / NS_PER_S,
-                self._next_id,
-                self._setting,
+        if (
+            detection.shape[0] or self._meta[:, 0].any()
+        ):  # nothing known, nothing seen: nothing to do
+            self._next_id = int(
+                _kernels.update(
+                    self._track,
+                    self._meta,
+                    self._votes,
+                    detection,
+                    dt_ns / NS_PER_S,
+                    self._next_id,
+                    self._setting,
+                )
             )
-        )
         meta = self._meta
         keep = np.flatnonzero(
             (meta[:, 0] > 0) & (meta[:, 4] > 0) & (meta[:, 2] <= self.config.num_miss_reported)

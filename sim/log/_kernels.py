@@ -6,14 +6,15 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import helper, kernel
 
 _M0 = np.uint64(0x9E3779B97F4A7C15)
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _SHIFT = np.uint64(29)
 
 
-@njit(cache=True)
+@helper
 def _mix(state: Any, word: Any) -> Any:
     # Invertible in `state` for a fixed word and in `word` for a fixed state: one changed bit always changes the result.
     state = (state ^ word) * _M0
@@ -21,7 +22,7 @@ def _mix(state: Any, word: Any) -> Any:
     return state
 
 
-@njit(cache=True)
+@kernel
 def fold_truth(
     valid: Any,
     ident: Any,
@@ -66,7 +67,7 @@ def fold_truth(
     return rows
 
 
-@njit(cache=True)
+@kernel
 def gather_world(
     valid: Any,
     ident: Any,

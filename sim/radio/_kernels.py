@@ -7,7 +7,8 @@ message: not on order, tick size, threads, or stations elsewhere.
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import helper, kernel
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -24,7 +25,7 @@ BELOW_SENSITIVITY = 3
 PROPAGATION = 4
 
 
-@njit(cache=True)
+@helper
 def _mix(state: Any, word: Any) -> Any:
     # SplitMix64's output function over (state + word): Steele, Lea, Flood, OOPSLA 2014.
     z = state + word * _GAMMA + _GAMMA
@@ -33,7 +34,7 @@ def _mix(state: Any, word: Any) -> Any:
     return z ^ (z >> _S31)
 
 
-@njit(cache=True)
+@kernel
 def range_loss(
     key: Any,
     t_ns: int,

@@ -52,7 +52,7 @@ class ObjectSensor:
         self._normal = normal_quantiles()
         self._scratch = (
             np.empty(_RAYS),
-            np.empty((8, _MAX_OBJECTS)),
+            np.empty((10, _MAX_OBJECTS)),
             np.empty((9, _MAX_OBJECTS)),
         )
 
@@ -93,35 +93,37 @@ class ObjectSensor:
         statics: ActorStatics,
     ) -> ObjectList:
         horizon, box, out = self._scratch
-        count: int = _kernels.detect(
-            self._key,
-            now.t_ns,
-            x_m,
-            y_m,
-            bore_sight_rad,
-            row,
-            row < 0,
-            states.valid,
-            states.id,
-            states.x_m,
-            states.y_m,
-            states.yaw_rad,
-            states.speed_mps,
-            states.hitch_rad,
-            statics.kind,
-            statics.length_m,
-            statics.width_m,
-            statics.height_m,
-            statics.rear_overhang_m,
-            statics.hitch_x_m,
-            statics.rear_length_m,
-            self._numbers,
-            self._normal,
-            *self._rays,
-            horizon,
-            box,
-            out,
-        )
+        count = 0
+        if np.count_nonzero(states.valid) > (row >= 0):  # somebody else is there
+            count = _kernels.detect(
+                self._key,
+                now.t_ns,
+                x_m,
+                y_m,
+                bore_sight_rad,
+                row,
+                row < 0,
+                states.valid,
+                states.id,
+                states.x_m,
+                states.y_m,
+                states.yaw_rad,
+                states.speed_mps,
+                states.hitch_rad,
+                statics.kind,
+                statics.length_m,
+                statics.width_m,
+                statics.height_m,
+                statics.rear_overhang_m,
+                statics.hitch_x_m,
+                statics.rear_length_m,
+                self._numbers,
+                self._normal,
+                *self._rays,
+                horizon,
+                box,
+                out,
+            )
         found = out[:, :count].copy()
         return ObjectList(
             t_ns=now.t_ns,

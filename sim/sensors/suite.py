@@ -64,22 +64,23 @@ class FleetSensor:
         if now.tick % self._period:
             return None
         out = np.empty((7, rows.size))
-        _kernels.fleet(
-            self._key,
-            now.t_ns,
-            rows,
-            states.id,
-            states.x_m,
-            states.y_m,
-            states.z_m,
-            states.yaw_rad,
-            states.speed_mps,
-            states.accel_mps2,
-            states.yaw_rate_radps,
-            self._numbers,
-            self._normal,
-            out,
-        )
+        if rows.size:
+            _kernels.fleet(
+                self._key,
+                now.t_ns,
+                rows,
+                states.id,
+                states.x_m,
+                states.y_m,
+                states.z_m,
+                states.yaw_rad,
+                states.speed_mps,
+                states.accel_mps2,
+                states.yaw_rate_radps,
+                self._numbers,
+                self._normal,
+                out,
+            )
         return FleetReading(
             now.t_ns,
             states.id[rows],

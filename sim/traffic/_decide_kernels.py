@@ -17,7 +17,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import helper, kernel
 
 # Columns of vf: position and speed first (one cache line holds what a follower asks of its leader).
 S, V, LEN, A, ODO, D, S0, BMAX = range(8)
@@ -52,7 +53,7 @@ CLAIM_SLOTS = 12
 LC_ROOM_M = 16.0  # whoever still has to change waits this far before the end of its lane
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@helper
 def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     """Fastest next speed from which braking by b ends behind a leader that brakes by B_LEADER."""
     room = gap + v_leader * v_leader / (2.0 * B_LEADER)
@@ -61,7 +62,7 @@ def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     return float(-b * dt + math.sqrt(b * b * dt * dt + 2.0 * b * room))
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@helper
 def travel_s(dist: float, v: float, a: float, v_max: float) -> float:
     """Time for `dist` when accelerating by a up to v_max."""
     if dist <= 0.0:
@@ -74,7 +75,7 @@ def travel_s(dist: float, v: float, a: float, v_max: float) -> float:
     return (v_max - v) / a + (dist - gain) / v_max
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@helper
 def junction_limit(
     vf: Any, lf: Any, li: Any, cf_i: Any, cf_f: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any,
     i: int, c: int, base: float, dt: float,
@@ -111,7 +112,7 @@ def junction_limit(
     return limit
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@helper
 def gate(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, cf_i: Any, cf_f: Any, cl_row: Any, cl_odo: Any,
     cl_ticket: Any, ap: Any, counts: Any, i: int, c: int, dist: float, protected: bool,
@@ -219,7 +220,7 @@ def gate(
     return OK
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@helper
 def claim_place(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any,
     counts: Any, i: int, lane: int, base: float, front: int, decision: float,
@@ -262,7 +263,7 @@ def claim_place(
     return True
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@helper
 def signal_code(light: Any, group: int, dist: float, v: float) -> int:
     """0 not signalised, 1 stop, 2 protected green, 3 permissive green or a yellow too late to stop."""
     if group < 0:
@@ -279,7 +280,7 @@ def signal_code(light: Any, group: int, dist: float, v: float) -> int:
     return 0
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@helper
 def light_is_red(light: Any, sl_i: Any, li: Any, lane: int) -> bool:
     """Whether any light of the lane's stop lines is plain red."""
     for r in range(li[lane, SL0], li[lane, SL1]):
@@ -288,7 +289,7 @@ def light_is_red(light: Any, sl_i: Any, li: Any, lane: int) -> bool:
     return False
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def decide(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, act: Any, cf_i: Any, cf_f: Any, sl_i: Any,
     sl_s: Any, light: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, ap: Any, cr_f: Any,

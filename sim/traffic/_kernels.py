@@ -12,7 +12,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from protocols.jit import helper, kernel
 
 # Columns of vf: position and speed first (one cache line holds what a follower asks of its leader).
 S, V, LEN, A, ODO, D, S0, BMAX = range(8)
@@ -48,7 +49,7 @@ B_LET_IN = (
 B_NEEDED = 5.0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def link(vf: Any, vi: Any, li: Any, i: int, lane: int) -> None:
     """Puts node i (position set) into the list of `lane`, searching from the rear."""
     s = vf[i, S]
@@ -68,7 +69,7 @@ def link(vf: Any, vi: Any, li: Any, i: int, lane: int) -> None:
         li[lane, TAIL] = i
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def unlink(vi: Any, li: Any, i: int) -> None:
     """Takes node i out of its lane's list."""
     lane, ahead, behind = vi[i, LANE], vi[i, AHEAD], vi[i, BEHIND]
@@ -82,7 +83,7 @@ def unlink(vi: Any, li: Any, i: int) -> None:
         li[lane, TAIL] = ahead
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def unclaim(li: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, lane: int, i: int) -> None:
     """Gives back the ticket of i on `lane`, if it has one; the others keep their order."""
     n = li[lane, NCL]
@@ -96,7 +97,7 @@ def unclaim(li: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, lane: int, i: int
             return
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def release(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, i: int
 ) -> None:
@@ -113,7 +114,7 @@ def release(
     vi[i, RESV] = -1
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def remove(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, i: int
 ) -> None:
@@ -132,7 +133,7 @@ def remove(
     vi[i, KIND] = FREE_ROW
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     """Fastest next speed from which braking by b ends behind a leader that brakes by B_LEADER."""
     room = gap + v_leader * v_leader / (2.0 * B_LEADER)
@@ -141,7 +142,7 @@ def safe_speed(gap: float, v_leader: float, b: float, dt: float) -> float:
     return float(-b * dt + math.sqrt(b * b * dt * dt + 2.0 * b * room))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def drop_back(
     vf: Any, vi: Any, lf: Any, li: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, i: int
 ) -> None:
@@ -157,7 +158,7 @@ def drop_back(
         vi[i, NB] = n - 1
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def push_back(
     vf: Any, vi: Any, lf: Any, li: Any, cl_row: Any, cl_odo: Any, cl_ticket: Any, i: int,
     lane: int, past: float,
@@ -174,7 +175,7 @@ def push_back(
     lf[lane, LODO] = vf[i, ODO] - past
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def change_lanes(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, act: Any, pv_start: Any, pv: Any, cl_row: Any,
     cl_odo: Any, cl_ticket: Any, counts: Any,
@@ -317,7 +318,7 @@ def change_lanes(
         vf[i, D] = vf[i, LCW]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def locate(vi: Any, lf: Any, pt_start: Any, pt: Any, i: int, s: float, d: float, out: Any) -> None:
     """World x, y, z of the point s on i's lane (negative: on the lanes behind), d to the left, into `out`."""
     lane = vi[i, LANE]
@@ -343,7 +344,7 @@ def locate(vi: Any, lf: Any, pt_start: Any, pt: Any, i: int, s: float, d: float,
     out[2] = pt[lo, 3] + w * (pt[hi, 3] - pt[lo, 3])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def advance(
     vf: Any, vi: Any, lf: Any, li: Any, hop: Any, act: Any, pt_start: Any, pt: Any, cl_row: Any,
     cl_odo: Any, cl_ticket: Any, leg_i: Any, key: Any, lane_stat: Any, arrived: Any,

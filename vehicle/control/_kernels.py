@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
+from protocols.jit import helper, kernel
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def column_at(table: Any, u: float, c: int) -> float:
     """Column c at fractional row u, held at the ends."""
     i = min(max(math.floor(u), 0), table.shape[0] - 2)
@@ -16,7 +16,7 @@ def column_at(table: Any, u: float, c: int) -> float:
     return float(table[i, c] + f * (table[i + 1, c] - table[i, c]))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def locate(
     path: Any, step: float, x: float, y: float, yaw: float, s_guess: float, out: Any
 ) -> None:
@@ -41,7 +41,7 @@ def locate(
     out[2] = (heading + math.pi) % (2.0 * math.pi) - math.pi
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def planned_offset(lat: Any, u: float) -> tuple[float, float, float]:
     """(d, dd/ds, d2d/ds2) of the planned lateral move, u metres after its start."""
     if u >= lat[6]:
@@ -53,7 +53,7 @@ def planned_offset(lat: Any, u: float) -> tuple[float, float, float]:
     return d, p, q
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def control(
     path: Any, step: float, column: Any, lat: Any, start_s: float, plan_dt: float, elapsed: float, speed: float,
     last_accel: float, period: float, is_urgent: bool, cfg: Any, out: Any,

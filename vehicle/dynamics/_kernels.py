@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
+from protocols.jit import kernel
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def step_bodies(
     rows: Any, x: Any, y: Any, yaw: Any, speed: Any, accel: Any, yaw_rate: Any, steer: Any, hitch: Any,
     cmd_accel: Any, cmd_steer: Any, param: Any, dt: float,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
+from protocols.jit import helper, kernel
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def scalar_update(
     state: Any, cov: Any, index: int, residual: float, variance: float, line: Any
 ) -> None:
@@ -23,7 +23,7 @@ def scalar_update(
             cov[i, j] -= line[i] * line[j] / total
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def localise(state: Any, cov: Any, z: Any, noise: Any, must_believe: bool, f: Any, p: Any) -> bool:
     """Predict over z[0] seconds, then update; True when a position fix was refused.
 
@@ -96,13 +96,13 @@ def localise(state: Any, cov: Any, z: Any, noise: Any, must_believe: bool, f: An
 VULNERABLE = 8  # ActorKind from here on walks or pedals
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def fits(kind_a: int, kind_b: int) -> bool:
     """Whether two classes may be the same thing."""
     return kind_a == 0 or kind_b == 0 or (kind_a >= VULNERABLE) == (kind_b >= VULNERABLE)
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def lies_in_own_body(x: float, y: float, own: Any) -> bool:
     """Inside either own section, a metre longer and 0.7 m wider each side."""
     c, s = math.cos(own[2]), math.sin(own[2])
@@ -119,7 +119,7 @@ def lies_in_own_body(x: float, y: float, own: Any) -> bool:
     return bool(-own[8] - 1.0 < u < 1.0 and abs(w) < own[6] + 0.7)
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def absorb(f: Any, g: Any, i: int, det: Any, deti: Any, k: int, vel_sigma: float, now: int) -> None:
     """Kalman update of track i by detection k: both axes share one 2x2 covariance, because R is the same for both."""
     pp, pv, vv = f[i, 7], f[i, 8], f[i, 9]
@@ -151,7 +151,7 @@ def absorb(f: Any, g: Any, i: int, det: Any, deti: Any, k: int, vel_sigma: float
     g[i, 6] = now
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def track(f: Any, g: Any, det: Any, deti: Any, group: Any, now: int, dt: float, cfg: Any, own: Any, next_id: int,
           done: Any, used: Any, pair_cost: Any, pair: Any) -> int:  # fmt: skip
     """One cycle over detection groups group[n]:group[n+1] (one source each); returns the next free id.

@@ -167,22 +167,23 @@ class Tracker:
             det, deti = np.zeros((0, 9)), np.zeros((0, 3), np.int64)
         dt = (t_ns - self._t_ns) * 1e-9
         self._t_ns = t_ns
-        self._next_id = int(
-            _kernels.track(
-                self._f,
-                self._g,
-                det,
-                deti,
-                group,
-                t_ns,
-                dt,
-                self._cfg,
-                self._own,
-                self._next_id,
-                np.zeros(det.shape[0], np.bool_),
-                *self._scratch,
+        if det.shape[0] or self._g[:, 0].any():  # nothing known, nothing heard: nothing to do
+            self._next_id = int(
+                _kernels.track(
+                    self._f,
+                    self._g,
+                    det,
+                    deti,
+                    group,
+                    t_ns,
+                    dt,
+                    self._cfg,
+                    self._own,
+                    self._next_id,
+                    np.zeros(det.shape[0], np.bool_),
+                    *self._scratch,
+                )
             )
-        )
         g = self._g
         # a single own detection may be a ghost; a BSM or RSM comes from a tracker already
         rows = np.flatnonzero((g[:, 0] != 0) & ((g[:, 5] >= 2) | ((g[:, 3] & (BSM | RSM)) != 0)))

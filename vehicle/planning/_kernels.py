@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
+from protocols.jit import helper, kernel
 
 # columns of `cfg`
 (DT, A_MAX, B_PLAN, J_PLAN, J_END, C_DECEL, C_JERK, C_LAT, E_DECEL, E_JERK, E_LAT, GAP_T, GAP_0, M_LONG, M_LAT, EDGE,
@@ -20,7 +20,7 @@ FRONT_X, REAR_X, HALF_W, HITCH_A, REAR_BASE, REAR_LEN, K_MAX = range(7)
 FAST = 25.0  # m/s, reference of the progress cost
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def lookup(path: Any, step: float, s: float, out: Any) -> None:
     """All columns of `path` at `s`, linear between samples, held at the ends; out[8] is dk/ds."""
     last = path.shape[0] - 2
@@ -36,7 +36,7 @@ def lookup(path: Any, step: float, s: float, out: Any) -> None:
         out[1] += over * math.sin(out[2])
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def stop_curve(rest: float, b: float, j: float) -> tuple[float, float]:
     """(v, a) that ends at rest after `rest` metres: constant deceleration b, eased off with jerk j at the very end."""
     if rest <= 0.0:
@@ -49,7 +49,7 @@ def stop_curve(rest: float, b: float, j: float) -> tuple[float, float]:
     return math.sqrt(v * v + 2.0 * b * (rest - ease)), -b
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def follow_envelope(
     path: Any, step: float, s: float, v: float, a: float, cap: float, scale: float, s_stop: float,
     lead_s: Any, lead_v: float, has_lead: bool, cfg: Any, num: int, row: Any, out: Any,
@@ -108,7 +108,7 @@ def follow_envelope(
             a += change
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def polynomial(s: float, v: float, a: float, v_end: float, rest: float, t_end: float, dt: float, num: int,
                out: Any) -> None:  # fmt: skip
     """Quartic to (v_end, a = 0) at t_end, or with rest > 0 the quintic to standstill after `rest`; then constant speed."""
@@ -144,7 +144,7 @@ def polynomial(s: float, v: float, a: float, v_end: float, rest: float, t_end: f
         s_last = out[k, 0]
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def brake(
     s: float, v: float, a: float, decel: float, jerk: float, dt: float, num: int, out: Any
 ) -> None:
@@ -169,7 +169,7 @@ def brake(
             a += change
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def boxes_meet(
     ax: float, ay: float, ac: float, asn: float, al: float, aw: float,
     bx: float, by: float, bc: float, bs: float, bl: float, bw: float,
@@ -187,7 +187,7 @@ def boxes_meet(
     return not abs(dy * bc - dx * bs) > bw + al * s + aw * c
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def lateral(u: float, length: float, coef: Any, target: float) -> tuple[float, float, float]:
     """(d, p, q) at `u` metres into a quintic of `length`, `target` beyond."""
     if u >= length:
@@ -199,7 +199,7 @@ def lateral(u: float, length: float, coef: Any, target: float) -> tuple[float, f
     return d, p, q
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def lateral_coefficients(
     d: float, p: float, q: float, target: float, length: float, out: Any
 ) -> None:
@@ -214,7 +214,7 @@ def lateral_coefficients(
     out[5] = (6.0 * e0 - 3.0 * w * e1 + 0.5 * w * w * e2) / w**5
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def sample_longitudinal(
     path: Any, step: float, start: Any, cap: float, s_stop: float, lead_s: Any, lead_v: float, has_lead: bool,
     scales: Any, fractions: Any, durations: Any, stop_durations: Any, brakes: Any, is_wide: bool, cfg: Any,
@@ -258,7 +258,7 @@ def sample_longitudinal(
     return n
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def collides(
     path: Any, step: float, prof: Any, start: Any, coef: Any, length: float, target: float, hitch: float, body: Any,
     pose: Any, info: Any, objects: Any, cfg: Any, num: int, row: Any,
@@ -312,7 +312,7 @@ def collides(
     return -1
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def plan(
     path: Any, step: float, start: Any, cap: float, s_stop: float, hitch: float, last_target: float, objects: Any,
     body: Any, cfg: Any, offsets: Any, lengths: Any, scales: Any, fractions: Any, durations: Any, stop_durations: Any,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
+from protocols.jit import helper, kernel
 
 # columns of `body`
 FRONT_X, HALF_W = 0, 2
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def lookup(path: Any, step: float, s: float, out: Any) -> None:
     """All columns of `path` at `s`, linear between samples, held at the ends; out[8] is dk/ds."""
     last = path.shape[0] - 2
@@ -31,7 +31,7 @@ def lookup(path: Any, step: float, s: float, out: Any) -> None:
         out[1] += over * math.sin(out[2])
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def project(
     path: Any, step: float, x: float, y: float, s0: float, s1: float, row: Any
 ) -> tuple[float, float, float]:
@@ -64,7 +64,7 @@ def project(
     return s, math.cos(row[2]) * (y - row[1]) - math.sin(row[2]) * (x - row[0]), row[2]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def project_points(
     path: Any, step: float, x: Any, y: Any, s0: float, s1: float, row: Any, out: Any
 ) -> None:
@@ -73,7 +73,7 @@ def project_points(
         out[i, 0], out[i, 1], out[i, 2] = project(path, step, x[i], y[i], s0, s1, row)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def predict(
     path: Any, step: float, start: Any, objects: Any, body: Any, near: float, dt: float, num: int, row: Any,
     pose: Any, info: Any, found: Any,
@@ -133,7 +133,7 @@ def predict(
     found[1] = find_lead(info, objects, s0, body)
 
 
-@njit(cache=True, error_model="numpy")
+@helper
 def find_lead(info: Any, objects: Any, s0: float, body: Any) -> int:
     """The object that drives, stands or walks in the ego's corridor ahead and is nearest, or -1."""
     lead = -1

@@ -124,9 +124,10 @@ class Planner:
     def project(self, x_m: F64, y_m: F64, from_s_m: float, to_s_m: float) -> F64:
         """(n, 3) s, d and path yaw of points (n,), looked for on path[from_s_m, to_s_m]."""
         out = np.empty((x_m.size, 3))
-        _prediction_kernels.project_points(
-            self.table, STEP_M, x_m, y_m, from_s_m, to_s_m, self._scratch[4], out
-        )
+        if x_m.size:
+            _prediction_kernels.project_points(
+                self.table, STEP_M, x_m, y_m, from_s_m, to_s_m, self._scratch[4], out
+            )
         return out
 
     @property
@@ -148,10 +149,13 @@ class Planner:
         info = np.zeros((objects.shape[0], 6))
         pose_table = np.empty((objects.shape[0], self._num + 1, 4))
         found = self._found
-        _prediction_kernels.predict(
-            self.table, STEP_M, start, objects, self._body, self.config.near_lat_m, self.config.dt_s, self._num,
-            self._scratch[4], pose_table, info, found,
-        )  # fmt: skip
+        if objects.shape[0]:
+            _prediction_kernels.predict(
+                self.table, STEP_M, start, objects, self._body, self.config.near_lat_m, self.config.dt_s, self._num,
+                self._scratch[4], pose_table, info, found,
+            )  # fmt: skip
+        else:
+            found[:] = 0, -1  # none relevant, no lead
         _kernels.plan(
             self.table, STEP_M, start, cap_mps, min(max(stop_s_m, float(start[0])), 1e9), pose.hitch_rad, last_target, objects, self._body,
             self._cfg, *self._lists, self._num, self._prof, self._grid, self.cost, self.tier, self._lat,

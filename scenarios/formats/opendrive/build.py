@@ -11,7 +11,7 @@ import numpy as np
 from protocols.errors import RoadError
 from protocols.roads import _kernels
 from protocols.roads.conflicts import find_conflicts
-from protocols.roads.geometry import CHORD_ERROR_M, MAX_SPACING_M, pack
+from protocols.roads.geometry import pack, sample_lanes
 from protocols.roads.network import (
     F64,
     I32,
@@ -321,12 +321,13 @@ def _sample(
         (lanes.road, lanes.section, lanes.odr_id, lanes.direction),
         (width[0], Cubics(width[1], width[2])),
     )
-    start, rows, length = _kernels.sample_lanes(geo, MAX_SPACING_M, CHORD_ERROR_M, MAX_POINTS)
-    if start[-1] < 0:
+    try:
+        start, rows, length = sample_lanes(geo, MAX_POINTS)
+    except OverflowError as error:
         raise RoadError(
-            f"{tables.path}: sampling the lanes needs more than {MAX_POINTS} points. "
+            f"{tables.path}: sampling the lanes needs {error}. "
             f"Expected a map below about 20,000 lane kilometres; look for absurd curvatures or lengths."
-        )
+        ) from error
     s, x, y, z, yaw, bend, wide, road_s = np.ascontiguousarray(rows.T)
     return Points(s, x, y, z, yaw, bend, wide, road_s), start, length, geo
 

@@ -243,7 +243,6 @@ def test_the_compiled_kernel_equals_its_python_twin(monkeypatch: pytest.MonkeyPa
     lanes, points, junctions = flat_lanes(crossroads())
     compiled = find_conflicts(lanes, points, junctions)
     plain = SimpleNamespace(overlaps=_conflict_kernels.overlaps.py_func)
-    monkeypatch.setattr(_conflict_kernels, "_clip", _conflict_kernels._clip.py_func)
     monkeypatch.setattr(conflicts_module, "_conflict_kernels", plain)
     twin = find_conflicts(lanes, points, junctions)
     assert compiled.other.size > 10

@@ -11,7 +11,12 @@ from scipy.special import fresnel
 
 from protocols.errors import RoadError
 from protocols.roads import _kernels
-from protocols.roads.geometry import CHORD_ERROR_M, MAX_SPACING_M, geo_of, lane_pose, road_pose
+from protocols.roads.geometry import (
+    geo_of,
+    lane_pose,
+    road_pose,
+    sample_lanes,
+)
 from protocols.roads.network import RoadNetwork
 from scenarios.formats.opendrive import read
 from tests.support import xodr
@@ -147,11 +152,12 @@ def test_samples_stay_within_a_centimetre_and_five_metres_of_the_exact_lane(tmp_
         assert np.abs(off / np.hypot(dx, dy)).max() <= 0.01
 
 
-def test_compiled_and_interpreted_sampling_agree_to_the_bit(tmp_path: Path) -> None:
+def test_compiled_and_interpreted_sampling_agree_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     net = network(tmp_path, '<spiral curvStart="0.001" curvEnd="0.1"/>', 60.0)
-    start, rows, length = _kernels.sample_lanes.py_func(
-        geo_of(net), MAX_SPACING_M, CHORD_ERROR_M, 1000
-    )
+    monkeypatch.setattr(_kernels, "sample_lanes", _kernels.sample_lanes.py_func)
+    start, rows, length = sample_lanes(geo_of(net), 1000)
     np.testing.assert_array_equal(start, net.lanes.point_start)
     np.testing.assert_array_equal(length, net.lanes.length_m)
     np.testing.assert_array_equal(rows[:, 1], net.points.x_m)

@@ -214,8 +214,7 @@ def test_every_digest_depends_on_the_whole_history() -> None:
     assert second[0].digest != second[1].digest
 
 
-def test_the_fold_equals_its_plain_python_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_kernels, "_mix", _kernels._mix.py_func)
+def test_the_fold_equals_its_plain_python_form() -> None:
     run = Run()
     chain = DigestChain()
     chain.truth(run.states)

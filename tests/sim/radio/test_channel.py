@@ -206,13 +206,12 @@ def test_shadowing_is_the_same_both_ways_and_changes_slowly() -> None:
     assert 0.4 < same_late < 0.6
 
 
-def test_the_kernel_equals_its_plain_python_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernel_equals_its_plain_python_form() -> None:
     params = RangeLossParams()
     channel = RangeLossChannel(params, 9)
     tx, rx = stations([1, 2, 3], [0.0, 200.0, 330.0]), stations([3, 40], [330.0, 20.0], 6.0)
     fast, _ = channel.fates(rows(tx, 4), rx, 1234 * MS)
     slow = np.zeros_like(fast)
-    monkeypatch.setattr(_kernels, "_mix", _kernels._mix.py_func)
     with np.errstate(over="ignore"):
         _kernels.range_loss.py_func(
             channel._key, 1234 * MS, tx.id, tx.x_m, tx.y_m, tx.height_m, rows(tx, 4).seq,

@@ -40,7 +40,7 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "too much to sample": (
         document(road("17", 1e6, line(1e6), section("", "".join(lane(-i) for i in range(1, 200))))),
-        "more than",
+        "at most 5000000",
     ),
 }  # fmt: skip
 

@@ -1,0 +1,95 @@
+"""The quickened compiler gives what the plain one gives, and leaves the process as it found it."""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import float64, int64, njit, types, uint64
+from numba.core import errors
+from numba.core.types import Function
+
+from protocols import jit
+from protocols.roads import _routing_kernels
+from sim.radio import _kernels as radio
+from vehicle.fusion import _kernels as fusion
+
+column = types.Array(float64, 1, "C")
+table = types.Array(float64, 2, "C")
+
+
+def mixed(a: Any, i: Any, u: Any, x: Any, n: Any) -> Any:
+    """Every kind of operand pair a kernel of ours holds, literals and comparisons among them."""
+    total = 0.0
+    count = 0
+    for k in range(n):
+        total += a[k] * 2 + x / (k + 1) - 3.0 * i[k] ** 2
+        u = (u ^ (u >> np.uint64(7))) * np.uint64(0x9E3779B97F4A7C15)
+        if k % 3 == 0 and not (total > 1e3 or i[k] < 0):
+            count += int(x) & 5
+        total = max(min(total, 1e6), -1e6) + abs(float(k) - x) + (-x if count > 2 else x)
+    return total, count, u
+
+
+CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+    (mixed, (column, types.Array(int64, 1, "C"), uint64, float64, int64)),
+    (fusion.localise.py_func, (column, table, column, column, types.boolean, table, table)),
+]
+
+
+def typed(function: Callable[..., Any], signature: tuple[Any, ...]) -> list[str]:
+    dispatcher = njit(error_model="numpy")(function)
+    dispatcher.compile(signature)
+    (result,) = dispatcher.overloads.values()
+    return sorted(f"{k} -> {v}" for k, v in result.type_annotation.calltypes.items() if v)
+
+
+@pytest.mark.parametrize("case", [0, 1])
+def test_remembered_answers_are_the_ones_the_compiler_would_give(
+    case: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, signature = CASES[case]
+    first, second = typed(function, signature), typed(function, signature)
+    monkeypatch.setattr(Function, "get_call_type", Function.get_call_type.__wrapped__)
+    plain = typed(function, signature)
+    assert len(plain) > 20
+    assert first == plain
+    assert second == plain
+
+
+def test_the_compiled_form_counts_as_python_does() -> None:
+    rng = np.random.default_rng(3)
+    a, i = rng.normal(size=40), rng.integers(-3, 9, 40)
+    with np.errstate(over="ignore"):
+        expected = mixed(a, i, np.uint64(11), 2.5, 40)
+    found = njit(error_model="numpy")(mixed)(a, i, np.uint64(11), 2.5, 40)
+    assert found[0] == pytest.approx(expected[0], rel=1e-12)
+    assert found[1:] == expected[1:]
+
+
+def test_the_collector_is_back_on_after_compiling_and_after_failing_to() -> None:
+    assert gc.isenabled()
+    njit(lambda x: x + 1)(1.0)
+    assert gc.isenabled()
+    with pytest.raises(errors.TypingError):
+        njit(lambda x: x.no_such_thing)(1.0)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        njit(lambda x: x + 2)(1.0)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_quickening_twice_changes_nothing() -> None:
+    before = Function.get_call_type
+    jit.quicken()
+    assert Function.get_call_type is before
+
+
+def test_helpers_are_plain_python_and_kernels_are_compiled() -> None:
+    assert not hasattr(radio._mix, "py_func")
+    assert hasattr(radio.range_loss, "py_func")
+    assert hasattr(_routing_kernels.cost_to_go, "py_func")
