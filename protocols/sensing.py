@@ -7,8 +7,39 @@ sensors are surveyed and report in the world frame.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from protocols.roads.network import F64, I32, U8, U32, Bool
+
+
+class FixQuality(IntEnum):
+    """What a receiver says of its own fix, worst first (NMEA GGA field 6 orders them otherwise)."""
+
+    UNSPECIFIED = 0
+    SINGLE = 1  # code only
+    DGNSS = 2
+    RTK_FLOAT = 3
+    RTK_FIX = 4
+
+
+class SensorKind(IntEnum):
+    """What made an object list."""
+
+    UNSPECIFIED = 0
+    SET = 1  # a whole set of sensors, fused by its maker
+    LIDAR = 2
+    RADAR = 3
+    CAMERA = 4
+    ULTRASONIC = 5
+
+
+class VelocityKind(IntEnum):
+    """What the velocity columns of an object list hold."""
+
+    UNSPECIFIED = 0
+    NONE = 1  # not measured: columns are zero
+    RADIAL = 2  # only the part along the line of sight is measured, as a vector along it
+    FULL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +51,7 @@ class Gnss:
     y_m: float
     z_m: float
     sigma_m: float
+    quality: FixQuality = FixQuality.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +93,13 @@ class ObjectList:
     width_m: F64
     kind: U8
     sigma_m: F64
+    sensor: str = ""  # stable within its unit, e.g. "lidar/front"
+    source: SensorKind = SensorKind.SET
+    velocity: VelocityKind = VelocityKind.FULL
+    sigma_v_mps: float = 0.0  # 1-sigma of what the velocity columns hold; 0: not stated
+    cov_m2: F64 | None = (
+        None  # (n, 3) xx, xy, yy of the position, same frame; None: sigma_m in every direction
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +167,4 @@ class Readings:
     crossings: CrossingDemand | None = None
     cabin: CabinReading | None = None
     fleet: FleetReading | None = None
+    detections: tuple[ObjectList, ...] = ()  # one list for each single sensor that delivers now

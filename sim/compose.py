@@ -255,6 +255,10 @@ class _Builder:
             self._vehicle(item, f"vehicles.{k}") for k, item in enumerate(resolved.vehicles)
         )
         traffic = Traffic(net, resolved.traffic, spec.seed, self.states, self.statics, self.rows)
+        for (
+            vehicle
+        ) in vehicles:  # as an indicator shows it: only the lanes it will take are kept clear
+            traffic.announce(vehicle.row, tuple(int(lane) for lane in vehicle.line.lanes))
         light = np.zeros(max(len(net.groups.id), 1), dtype=np.uint8)
         world = HeadlessWorld(
             net, self.index, self.states, self.statics, traffic, vehicles,

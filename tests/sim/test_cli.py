@@ -64,6 +64,13 @@ def test_help_names_every_command():
         assert later not in icv("run", "--help").output
 
 
+def test_the_map_cache_goes_where_it_was_asked_to(compose, tmp_path):
+    assert icv("run", "brt_corridor", "--no-picture").exit_code == 0
+    assert compose.options.cache_dir is None
+    assert icv("run", "brt_corridor", "--no-picture", "--map-cache", "maps").exit_code == 0
+    assert compose.options.cache_dir == Path("maps")
+
+
 @pytest.mark.parametrize(("passes", "code"), [(True, 0), (False, 1)])
 def test_the_verdict_is_the_exit_code(compose, passes, code):
     compose.passes = passes

@@ -29,6 +29,13 @@ class Outcome:
 
 
 @dataclass
+class Options:
+    """The fields of `sim.compose.RunOptions` that the command line sets."""
+
+    cache_dir: Path | None = None
+
+
+@dataclass
 class Answer:
     """`sim.compose.ReplayOutcome`."""
 
@@ -48,6 +55,8 @@ class FakeCompose(ModuleType):
         self.passes = True
         self.same = True
         self.error: BaseException | None = None
+        self.options: Options | None = None
+        self.RunOptions = Options
 
     def run_scene(
         self,
@@ -56,8 +65,10 @@ class FakeCompose(ModuleType):
         out: Path,
         *,
         progress: Callable[[float], None] | None = None,
+        options: Options | None = None,
     ) -> Outcome:
         """Writes a log, then ends as it was told to."""
+        self.options = options
         assert base.is_dir() and out.is_dir()
         self.ran.append((spec, base, out))
         (out / "run.mcap").write_bytes(b"half a log")
