@@ -38,6 +38,45 @@ from protocols.wire import (
     varint,
 )
 
+_WHOLE = -1  # stands for all columns in what was found
+
+
+class _Places:
+    """Where the columns of a message lie when each has `rows` rows, counted from the first column's tag.
+
+    `prefixes`: tag and length of each, start, end. `slices`: elements of each, the widest first; joined, they are the block.
+    `blocks`: element type, start in the block, number of columns. `checks`: known values, start and end in the block.
+    `names`: in the block's order.
+    """
+
+    __slots__ = ("blocks", "checks", "first", "names", "prefixes", "size", "slices")
+
+    def __init__(self, run: tuple[Field, ...], prefixes: tuple[bytes, ...], rows: int) -> None:
+        at = 0
+        whole: list[tuple[int, Field, int, int]] = []
+        self.prefixes: list[tuple[bytes, int, int]] = []
+        for k, (field, prefix) in enumerate(zip(run, prefixes, strict=True)):
+            start = at + len(prefix)
+            self.prefixes.append((prefix, at, start))
+            at = start + rows * field.dtype.itemsize
+            whole.append((k, field, start, at))
+        self.first, self.size = len(prefixes[0]), at
+        whole.sort(key=lambda item: (-item[1].dtype.itemsize, item[1].dtype.str, item[0]))
+        self.slices = [(start, end) for _, _, start, end in whole]
+        self.names = tuple(field.name for _, field, _, _ in whole)
+        self.blocks: list[tuple[np.dtype[Any], int, int]] = []
+        self.checks: list[tuple[bytes, int, int]] = []
+        at = 0
+        for _, field, start, end in whole:
+            if self.blocks and self.blocks[-1][0] == field.dtype:
+                dtype, begin, number = self.blocks[-1]
+                self.blocks[-1] = dtype, begin, number + 1
+            else:
+                self.blocks.append((field.dtype, at, 1))
+            if field.kind == Kind.BYTE_COLUMN:
+                self.checks.append((bytes(field.known), at, at + end - start))
+            at += end - start
+
 
 class Layout:
     """Reader and writer of one columnar message type. All columns of a message have the same length n <= MAX_ROWS."""
@@ -57,7 +96,8 @@ class Layout:
         # Columns without a gap at the end, all of raw elements or single bytes: their places follow from n alone.
         first = heads[0] if heads else len(self.fields)
         self._run = self.fields[first:] if len(heads) == len(self.fields) - first else ()
-        self._places: dict[int, tuple[tuple[Field, bytes, int, int], ...]] = {}
+        self._is_run = bool(self._run) and all(f.kind != Kind.ZIGZAG_COLUMN for f in self._run)
+        self._places: dict[int, _Places] = {}
 
     def pack(self, message: object) -> bytes:
         """Wire bytes of an object with one attribute per field; CodecError names field, value and range."""
@@ -111,18 +151,18 @@ class Layout:
 
     def unpack(self, data: bytes) -> dict[str, Any]:
         """Field values by name (columns as own, aligned, writable arrays); CodecError on anything malformed."""
-        try:
-            found = self._walk(data)
-            if found is None:  # legal but not packed in one piece: let upb bring it into shape
-                found = self._walk(self._class.FromString(data).SerializeToString())
-        except (IndexError, struct.error, DecodeError) as error:
-            raise CodecError(
-                f"{self.name}: {len(data)} bytes are not a whole protobuf message ({error})"
-            ) from error
-        if found is None:
-            raise CodecError(f"{self.name}: columns are not packed")
         with _quiet():
-            return self._checked(found)
+            try:
+                found = self._walk(data)
+                if found is None:  # legal but not packed in one piece: let upb bring it into shape
+                    found = self._walk(self._class.FromString(data).SerializeToString())
+            except (IndexError, struct.error, DecodeError) as error:
+                raise CodecError(
+                    f"{self.name}: {len(data)} bytes are not a whole protobuf message ({error})"
+                ) from error
+            if found is None:
+                raise CodecError(f"{self.name}: columns are not packed")
+            return self._named(found) if _WHOLE in found else self._checked(found)
 
     def _prefix(self, rows: int) -> tuple[bytes, ...]:
         known = self._prefixes.get(rows)
@@ -162,10 +202,9 @@ class Layout:
                     f"{self.name}.{field.name}[{row}] = {column[row]}, expected a finite number"
                 )
         elif field.kind == Kind.BYTE_COLUMN:
-            if int(column.max()) not in field.known or len(field.known) <= int(column.max()):
-                for value in column:
-                    if int(value) not in field.known:
-                        raise CodecError(unknown(self.name, field, int(value)))
+            strange = column.tobytes().translate(None, bytes(field.known))
+            if strange:
+                raise CodecError(unknown(self.name, field, strange[0]))
         elif field.kind == Kind.ZIGZAG_COLUMN and (column.min() < -64 or column.max() > 63):
             raise CodecError(f"{self.name}.{field.name} leaves -64..63: {column.tolist()[:8]}")
 
@@ -192,10 +231,10 @@ class Layout:
                     length, at = read_varint(data, at - 1)
                 if field.number in found:
                     return None
-                if self._run and field is self._run[0]:
+                if self._is_run and field is self._run[0]:
                     columns = self._whole_run(data, at, length // field.dtype.itemsize)
                     if columns is not None:
-                        found.update(columns)
+                        found[_WHOLE] = columns
                         return found
                 found[field.number] = self._read_column(field, data, at, length)
                 at += length
@@ -208,33 +247,45 @@ class Layout:
                 raise CodecError(f"{self.name}: field {tag >> 3} runs past the end of the message")
         return found
 
-    def _whole_run(self, data: bytes, at: int, rows: int) -> dict[int, Any] | None:
-        """All columns at once, when the message ends with exactly them, each of `rows` rows; None to read one by one."""
+    def _whole_run(self, data: bytes, at: int, rows: int) -> list[Column] | None:
+        """All columns at once, checked, when the message ends with exactly them, each of `rows` rows; None to read one by one.
+
+        They are views of one block, the widest elements first, so that every column is aligned and writable.
+        """
         places = self._places.get(rows)
         if places is None:
             if not 0 < rows <= MAX_ROWS:
                 return None
-            start = 0
-            made = []
-            for field, prefix in zip(self._run, self._prefix(rows)[-len(self._run) :], strict=True):
-                made.append((field, prefix, start, start + len(prefix)))
-                start += len(prefix) + rows * field.dtype.itemsize
-            places = tuple(made)
+            places = _Places(self._run, self._prefix(rows)[-len(self._run) :], rows)
             if len(self._places) < 4096:
                 self._places[rows] = places
-        field, prefix, start, skip = places[-1]
-        base = at - places[0][3]
-        if base + skip + rows * field.dtype.itemsize != len(data):
+        base = at - places.first
+        if base + places.size != len(data):
             return None
-        out: dict[int, Any] = {}
-        for field, prefix, start, skip in places:
+        for prefix, start, skip in places.prefixes:
             if data[base + start : base + skip] != prefix:
                 return None
-            if field.kind == Kind.ZIGZAG_COLUMN:
-                out[field.number] = self._read_column(field, data, base + skip, rows)
-            else:
-                column = np.frombuffer(data, field.dtype, rows, base + skip)
-                out[field.number] = column.copy()
+        block = bytearray().join([data[base + a : base + b] for a, b in places.slices])
+        columns: list[Column] = []
+        for dtype, start, number in places.blocks:
+            values = np.frombuffer(block, dtype, number * rows, start)
+            if dtype.kind == "f" and not math.isfinite(values.dot(values)):
+                return None  # or only huge: the slow way tells, and says where
+            columns.extend(values.reshape(number, rows))
+        for known, start, end in places.checks:
+            if block[start:end].translate(None, known):
+                return None  # the slow way says what is unknown
+        return columns
+
+    def _named(self, found: dict[int, Any]) -> dict[str, Any]:
+        """Field values by name of a message whose columns came as one run."""
+        columns: list[Column] = found[_WHOLE]
+        out = {
+            field.name: found.get(field.number, _DEFAULTS[field.kind])
+            for field in self.fields
+            if not field.is_column
+        }
+        out.update(zip(self._places[columns[0].size].names, columns, strict=True))
         return out
 
     def _skip(self, tag: int, at: int) -> bool:

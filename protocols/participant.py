@@ -9,21 +9,53 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from protocols import codec
 from protocols.messages import Message, Plan, SignalCommand, VehicleCommand
 from protocols.sensing import Readings
 from protocols.simtime import Now
 
 
-@dataclass(frozen=True, slots=True)
 class Received:
-    """One message as it reached this unit. A batch arrives with only the rows that were heard."""
+    """One message as it reached this unit. A batch arrives with only the rows that were heard.
 
-    topic: str
-    sender: str
-    seq: int
-    sent_ns: int
-    deliver_ns: int
-    message: Message
+    It is made from the message or from its wire bytes; the other form is made when somebody asks for it, once. What a unit
+    does not read costs nothing, and what came as bytes goes on as the same bytes.
+    """
+
+    __slots__ = ("_data", "_message", "deliver_ns", "sender", "sent_ns", "seq", "topic")
+
+    def __init__(
+        self,
+        topic: str,
+        sender: str,
+        seq: int,
+        sent_ns: int,
+        deliver_ns: int,
+        message: Message | None = None,
+        data: bytes | None = None,
+    ) -> None:
+        self.topic = topic
+        self.sender = sender
+        self.seq = seq
+        self.sent_ns = sent_ns
+        self.deliver_ns = deliver_ns
+        self._message = message
+        self._data = data
+
+    @property
+    def message(self) -> Message:
+        """The message; CodecError when the bytes are none of its topic."""
+        if self._message is None:
+            assert self._data is not None, "made from a message or from bytes"
+            self._message = codec.decode(self.topic, self._data)
+        return self._message
+
+    @property
+    def data(self) -> bytes:
+        """Its wire bytes."""
+        if self._data is None:
+            self._data = codec.encode(self.message)
+        return self._data
 
 
 @dataclass(frozen=True, slots=True)

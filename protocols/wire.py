@@ -32,7 +32,7 @@ class Kind:
     TEXT: Final = 5
     ENUM: Final = 6
     COLUMN: Final = 10  # elements are their own little-endian bytes
-    BYTE_COLUMN: Final = 11  # enumeration < 128, one byte per element
+    BYTE_COLUMN: Final = 11  # enumeration < 128 or truth value, one byte per element
     ZIGZAG_COLUMN: Final = 12  # int8 in -64..63, one zigzag byte per element
 
 
@@ -95,6 +95,8 @@ class Field:
                 self.kind, self.dtype = Kind.COLUMN, _ELEMENTS[field.type]
             elif field.type == FieldDescriptor.TYPE_ENUM:
                 self.kind = Kind.BYTE_COLUMN
+            elif field.type == FieldDescriptor.TYPE_BOOL:
+                self.kind, self.known = Kind.BYTE_COLUMN, frozenset((0, 1))
             elif field.type == FieldDescriptor.TYPE_SINT32:
                 self.kind = Kind.ZIGZAG_COLUMN
                 self.dtype = np.dtype("i1")

@@ -200,7 +200,7 @@ class Loop:
             assert isinstance(item.message, BasicSafetyBatch)
             origin = self._fleet(item.message.station_id)
             rows = origin.id.size
-        seq = self.air.send(name, item.topic, item.message, len(data), origin)
+        seq = self.air.send(name, item.topic, item.message, data, origin)
         self.log.message(item.topic, name, seq, now.t_ns, data)
         self.chain.message(name, item.topic, seq, data)
         facts = self.facts

@@ -38,7 +38,7 @@ class _Sent:
     sender: str
     seq: int
     message: Message
-    size_bytes: int
+    data: bytes
     origin: Stations
 
 
@@ -52,12 +52,10 @@ class Air:
         self._sent: list[_Sent] = []
         self._waiting: dict[str, list[Received]] = {}
 
-    def send(
-        self, sender: str, topic: str, message: Message, size_bytes: int, origin: Stations
-    ) -> int:
+    def send(self, sender: str, topic: str, message: Message, data: bytes, origin: Stations) -> int:
         """Puts a message on the air; returns its sequence number, which counts up per sender from 0.
 
-        `size_bytes` is the payload (topic overhead is added); `origin` has one row, or one per row of a batch. ValueError
+        `data` is the message as bytes (topic overhead is added to its size); `origin` has one row, or one per row of a batch. ValueError
         when a batch and its origins differ in length.
         """
         rows = message.station_id.size if isinstance(message, BasicSafetyBatch) else 1
@@ -65,7 +63,7 @@ class Air:
             raise ValueError(f"{sender} {topic}: {rows} rows sent from {origin.id.size} places")
         seq = self._next_seq.get(sender, 0)
         self._next_seq[sender] = seq + 1
-        self._sent.append(_Sent(topic, sender, seq, message, size_bytes, origin))
+        self._sent.append(_Sent(topic, sender, seq, message, data, origin))
         return seq
 
     def propagate(self, now: Now, names: Sequence[str], stations: Stations) -> TickFates | None:
@@ -142,7 +140,13 @@ class Air:
             if code == _DELIVERED:
                 self._line(receivers[column]).append(
                     Received(
-                        item.topic, item.sender, item.seq, sent_ns, stamps[column], item.message
+                        item.topic,
+                        item.sender,
+                        item.seq,
+                        sent_ns,
+                        stamps[column],
+                        item.message,
+                        item.data,
                     )
                 )
 
@@ -161,10 +165,11 @@ class Air:
             first, last = int(stamps.min()), int(stamps.max())
             for stamp in (first,) if first == last else np.unique(stamps).tolist():
                 mine = rows if first == last else rows[stamps == stamp]
-                message = item.message
+                message: Message = item.message
+                data: bytes | None = item.data
                 if isinstance(message, BasicSafetyBatch) and mine.size < fate.shape[0]:
-                    message = take_rows(message, mine)
-                line.append(Received(item.topic, item.sender, item.seq, sent_ns, stamp, message))
+                    message, data = take_rows(message, mine), None
+                line.append(Received(item.topic, item.sender, item.seq, sent_ns, stamp, message, data))  # fmt: skip
 
     def _line(self, name: str) -> list[Received]:
         line = self._waiting.get(name)
@@ -184,7 +189,7 @@ def _order(item: Received) -> tuple[int, str, int]:
 
 def _air_bytes(item: _Sent, rows: int) -> int:
     """Bytes on the air of each row: its share of the payload, and the topic's headers."""
-    return item.size_bytes // max(int(rows), 1) + topics.topic(item.topic).overhead_bytes
+    return len(item.data) // max(int(rows), 1) + topics.topic(item.topic).overhead_bytes
 
 
 def _joined(columns: list[Any]) -> Any:

@@ -123,7 +123,7 @@ class Run:
         for sender, topic, message, place in talk:
             message = self.change(now.tick, topic, message)  # type: ignore[assignment]
             data = codec.encode(message)
-            seq = air.send(sender, topic, message, len(data), place)
+            seq = air.send(sender, topic, message, data, place)
             self.chain.message(sender, topic, seq, data)
             log.message(topic, sender, seq, now.t_ns, data)
         fates = air.propagate(now, ["obu/a", "rsu/J1"], Stations(

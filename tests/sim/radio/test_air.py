@@ -35,7 +35,7 @@ def intention(number: int) -> VehicleIntention:
 
 def test_what_is_sent_in_a_tick_is_heard_in_the_next_at_the_earliest() -> None:
     air = Air(IdealChannel(IdealParams(latency_ms=0.0)), TICK)
-    air.send("obu/a", "v2x/vir", intention(1), 60, at([1], [0.0]))
+    air.send("obu/a", "v2x/vir", intention(1), bytes(60), at([1], [0.0]))
     air.propagate(now(5), ["obu/a", "rsu/b"], at([1, 2], [0.0, 10.0]))
     assert air.collect("rsu/b", now(5)) == ()
     (got,) = air.collect("rsu/b", now(6))
@@ -47,7 +47,7 @@ def test_what_is_sent_in_a_tick_is_heard_in_the_next_at_the_earliest() -> None:
 
 def test_latency_counts_from_sending_and_is_kept_across_ticks() -> None:
     air = Air(IdealChannel(IdealParams(latency_ms=25.0)), TICK)
-    air.send("obu/a", "v2x/vir", intention(1), 60, at([1], [0.0]))
+    air.send("obu/a", "v2x/vir", intention(1), bytes(60), at([1], [0.0]))
     fates = air.propagate(now(0), ["rsu/b"], at([2], [10.0]))
     assert fates is not None
     assert fates.latency_us().tolist() == [25_000]
@@ -60,7 +60,7 @@ def test_inboxes_are_sorted_by_delivery_sender_and_sequence() -> None:
     receivers, places = ["rsu/x"], at([9], [0.0])
     for tick, senders in ((0, ["obu/b", "obu/a", "obu/b"]), (1, ["obu/a"])):
         for sender in senders:
-            air.send(sender, "v2x/vir", intention(tick), 60, at([1], [5.0]))
+            air.send(sender, "v2x/vir", intention(tick), bytes(60), at([1], [5.0]))
         air.propagate(now(tick), receivers, places)
     got = [(r.deliver_ns // TICK, r.sender, r.seq) for r in air.collect("rsu/x", now(2))]
     assert got == [(1, "obu/a", 0), (1, "obu/b", 0), (1, "obu/b", 1), (2, "obu/a", 1)]
@@ -69,7 +69,7 @@ def test_inboxes_are_sorted_by_delivery_sender_and_sequence() -> None:
 def test_a_batch_arrives_with_only_the_rows_that_were_heard() -> None:
     air = Air(IdealChannel(IdealParams(latency_ms=0.0, max_range_m=100.0)), TICK)
     batch = bsm(4)
-    air.send("fleet", "v2x/bsm", batch, 400, at([1, 2, 3, 4], [0.0, 500.0, 90.0, 901.0]))
+    air.send("fleet", "v2x/bsm", batch, bytes(400), at([1, 2, 3, 4], [0.0, 500.0, 90.0, 901.0]))
     fates = air.propagate(now(0), ["rsu/near", "rsu/far"], at([50, 51], [0.0, 5000.0]))
     assert fates is not None
     assert fates.fate[:, 0].tolist() == [1, 2, 1, 2]
@@ -89,7 +89,7 @@ def test_rows_with_different_delays_arrive_as_separate_messages() -> None:
 
     air = Air(Staggered(), TICK)
     batch = bsm(3)
-    air.send("fleet", "v2x/bsm", batch, 400, at([1, 2, 3], [0.0, 0.0, 0.0]))
+    air.send("fleet", "v2x/bsm", batch, bytes(400), at([1, 2, 3], [0.0, 0.0, 0.0]))
     air.propagate(now(0), ["rsu/a"], at([9], [0.0]))
     early, late = air.collect("rsu/a", now(3))
     assert isinstance(early.message, BasicSafetyBatch)
@@ -108,8 +108,8 @@ def test_overhead_and_share_of_the_payload_make_the_bytes_on_the_air() -> None:
             return np.full(shape, 2, np.uint8), np.zeros(shape, np.int64)
 
     air = Air(Listening(), TICK)
-    air.send("fleet", "v2x/bsm", bsm(2), 180, at([1, 2], [0.0, 0.0]))
-    air.send("obu/a", "v2x/vir", intention(1), 60, at([3], [0.0]))
+    air.send("fleet", "v2x/bsm", bsm(2), bytes(180), at([1, 2], [0.0, 0.0]))
+    air.send("obu/a", "v2x/vir", intention(1), bytes(60), at([3], [0.0]))
     air.propagate(now(0), ["rsu/a"], at([9], [0.0]))
     assert seen[0].size_bytes.tolist() == [90 + 120, 90 + 120, 60 + 120]
     assert seen[0].priority.tolist() == [5, 5, 5]
@@ -118,7 +118,7 @@ def test_overhead_and_share_of_the_payload_make_the_bytes_on_the_air() -> None:
 def test_a_batch_from_too_few_places_is_refused() -> None:
     air = Air(IdealChannel(IdealParams()), TICK)
     with pytest.raises(ValueError, match="3 rows sent from 1 places"):
-        air.send("fleet", "v2x/bsm", bsm(3), 100, at([1], [0.0]))
+        air.send("fleet", "v2x/bsm", bsm(3), bytes(100), at([1], [0.0]))
 
 
 def test_nothing_sent_means_no_fates() -> None:
