@@ -129,6 +129,15 @@ class DemandSpec(Spec):
     )  # background vehicles with an on-board unit
 
 
+class BusSpec(Spec):
+    """Units in other processes (`icv run --bus zmq`): who joins from outside, and the wall time units get."""
+
+    external: tuple[str, ...] = ()  # unit names, such as "rsu/J1", that the run waits for
+    join_s: float = Field(default=60.0, gt=0, le=86_400)
+    first_answer_s: float = Field(default=120.0, gt=0, le=3_600)  # a unit may compile its kernels
+    answer_s: float = Field(default=5.0, gt=0, le=3_600)
+
+
 class SceneSpec(Spec):
     """One scene."""
 
@@ -152,6 +161,7 @@ class SceneSpec(Spec):
     )
     demand: DemandSpec = DemandSpec()
     radio: Table = {"model": "ideal"}
+    bus: BusSpec = BusSpec()
     onboard: Table = {}
     record: RecordSpec = RecordSpec()
     criteria: tuple[Table, ...] = ()  # scenarios.criteria, checked in load

@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from scenarios.spec import SceneSpec
+    from sim.carrier import Carrier
 
 _PANIC = 3
 _INTERRUPTED = 130
@@ -70,7 +71,11 @@ scenarios_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+keys_app = typer.Typer(
+    help="Keys for units on other machines.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(map_app, name="map")
+app.add_typer(keys_app, name="keys")
 app.add_typer(scenarios_app, name="scenarios")
 
 Xodr = Annotated[Path, typer.Argument(metavar="FILE.xodr", help="OpenDRIVE file.")]
@@ -135,6 +140,28 @@ def run(
             help="Keep read maps here in binary form; large maps load 20 times faster.",
         ),
     ] = None,
+    bus: Annotated[
+        str, typer.Option(metavar="inproc|zmq", help="zmq: units are processes of their own.")
+    ] = "inproc",
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With --bus zmq: where units join, such as tcp://127.0.0.1:5555.",
+        ),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Keys from `icv keys new`, for addresses beyond loopback."
+        ),
+    ] = None,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="No faster than wall time; lateness is measured.")
+    ] = False,
+    tap: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Publish the log's records here, for viewers.")
+    ] = "",
     no_picture: Annotated[bool, typer.Option("--no-picture", help="Do not draw run.png.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the outcome.")] = False,
 ) -> None:
@@ -153,7 +180,9 @@ def run(
     from protocols.errors import InputError
     from sim.compose import RunOptions, run_scene
 
-    options = RunOptions(cache_dir=map_cache)
+    options = RunOptions(
+        cache_dir=map_cache, carrier=_carrier(bus, listen, keys), tap=tap, realtime=realtime
+    )
     try:
         with Progress(f"{spec.name}, seed {spec.seed}", spec.duration_s, quiet) as progress:
             outcome = run_scene(spec, base, folder, progress=progress, options=options)
@@ -196,6 +225,19 @@ def _scene(scenario: str | None, xodr: Path | None, overrides: list[str]) -> tup
     return loaded.spec, loaded.path.resolve().parent
 
 
+def _carrier(bus: str, listen: str | None, keys: Path | None) -> Carrier | None:
+    """Where units of other processes join; None when all live in this one."""
+    if bus not in ("inproc", "zmq"):
+        raise typer.BadParameter(f"--bus {bus}: expected inproc or zmq.")
+    if bus == "inproc":
+        if listen is not None:
+            raise typer.BadParameter("--listen goes with --bus zmq.")
+        return None
+    from sim.carrier import LOOPBACK, Carrier
+
+    return Carrier(listen or LOOPBACK, keys)
+
+
 def _fresh_folder(spec: SceneSpec) -> Path:
     """`runs/<scene>-seed<seed>`, numbered where that exists: nothing already recorded is overwritten."""
     name = f"{spec.name}-seed{spec.seed}"
@@ -235,6 +277,55 @@ def replay(
     if not quiet:
         typer.echo(f"  recorded {answer.digest_a}\n  replayed {answer.digest_b}")
     raise typer.Exit(0 if answer.same else 1)
+
+
+@app.command()
+def unit(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="obu/bus1, rsu/J1, fleet, ...")],
+    connect: Annotated[str, typer.Option(metavar="ADDRESS", help="Where the simulation listens.")],
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with our key and the simulation's.")
+    ] = None,
+    key_name: Annotated[
+        str | None, typer.Option("--key", help="Name of our key; default: the unit's, / as -.")
+    ] = None,
+    map_: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", metavar="FILE.xodr", help="The scene's road file, where it lies here."
+        ),
+    ] = None,
+    join: Annotated[
+        float, typer.Option(metavar="S", help="How long to look for the simulation.")
+    ] = 60.0,
+) -> None:
+    """Be one unit of a scene in a process of its own, until the run ends."""
+    from sim.unit_main import run_unit
+
+    own = None
+    if keys is not None:
+        from protocols.zmq_net import load_keys
+
+        own = load_keys(keys, key_name or name.replace("/", "-"))
+    outcome = run_unit(name, connect, own, map_, join)
+    typer.echo(f"{name}: the run has ended: {outcome}")
+
+
+@keys_app.command("new")
+def keys_new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where keys lie.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="Units; obu/bus1 is obu-bus1.")
+    ] = None,
+) -> None:
+    """Make CURVE key pairs: one for the simulation (`icv`) and one for each NAME."""
+    from protocols.zmq_net import make_keys
+
+    for path in make_keys(folder, tuple(name.replace("/", "-") for name in names or ())):
+        typer.echo(f"wrote {path}")
+    typer.echo(
+        "A unit needs its own .key_secret and icv.key; the simulation needs icv.key_secret and every unit's .key."
+    )
 
 
 @map_app.command("info")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -15,21 +14,21 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols.bus import InProcessBus, Order
-from protocols.errors import ConfigError, LogError
+from protocols.bus import Bus, InProcessBus, Order
+from protocols.errors import ConfigError
 from protocols.judging import RunFacts
 from protocols.participant import Participant
 from protocols.roads.geometry import lane_pose
 from protocols.roads.matching import RoadIndex, build_index
 from protocols.roads.network import RoadNetwork
 from protocols.simtime import NS_PER_S, ticks
-from roadside.signals import FixedTimeBank, SignalControllerUnit, SignalPlan
 from roadside.unit import RoadsideUnit
 from scenarios.criteria import Judge, RearSection
 from scenarios.formats.opendrive import read
-from scenarios.load import check_scene, find_map
+from scenarios.load import find_map
 from scenarios.spec import SceneSpec
 from scenarios.verdict import Verdict
+from sim.carrier import Carrier, CarrierBus
 from sim.config import Resolved, ResolvedVehicle, resolve, resolved_json
 from sim.log.diff import compare
 from sim.log.header import RunHeader
@@ -38,11 +37,13 @@ from sim.log.replay import ReplayCheck, load
 from sim.log.silent import SilentLog
 from sim.log.writer import LogWriter
 from sim.loop import Antenna, Loop, Port
+from sim.pace import RealTime
 from sim.passengers import PassengerParams, make_cabin
 from sim.picture import PictureCollector
 from sim.ports import FleetPort, RoadsidePort, VehiclePort
 from sim.radio.air import Air
 from sim.radio.channel import make_channel
+from sim.recorded import recorded_scene
 from sim.referee import Referee
 from sim.report.data import RunPicture
 from sim.report.result import as_table, versions, write_result
@@ -50,13 +51,12 @@ from sim.route_line import RouteLine, build_route_line
 from sim.rows import RowAllocator
 from sim.signal_watch import SignalWatch
 from sim.state import ActorStates, ActorStatics, Control, empty_states, empty_statics
+from sim.tap import Tap
 from sim.timing import Clock, TimedUnit
 from sim.traffic import Traffic
+from sim.units import Units
 from sim.versions import commit
 from sim.world import HeadlessWorld, UnitVehicle
-from vehicle.driving import Mission, StopTask
-from vehicle.fleet import FleetUnit
-from vehicle.onboard import OnboardUnit
 
 CAPACITY = 4096
 RSU_STATION = 900_000_000  # radio identities of roadside units start here, above every actor id
@@ -98,6 +98,9 @@ class RunOptions:
     cache_dir: Path | None = None
     check: ReplayCheck | None = None  # a recording that the run must equal
     clock: Clock = time.perf_counter_ns
+    carrier: Carrier | None = None  # units in other processes; None: in this one
+    tap: str = ""  # address on which the log's records are published
+    realtime: bool = False  # hold the run back to wall time
 
 
 def run_scene(
@@ -129,18 +132,21 @@ def run_scene(
         epoch_ns=_epoch_ns(spec.epoch_utc),
     )
     try:
-        loop = built.loop()  # whatever is wrong with the scene shows before a log is begun
+        loop = built.loop(header)  # whatever is wrong with the scene shows before a log is begun
     except ValueError as error:  # a period that is no whole number of ticks
         raise ConfigError(f"{spec.name}, tick_ms = {spec.tick_ms}: {error}") from error
     log = loop.log = LogWriter(log_path, header) if options.record else SilentLog()
+    outcome = "infrastructure error"
     try:
+        built.open(loop, out)
         ready_ns, ready_cpu = options.clock(), time.process_time()
         last = loop.run(num_ticks, progress)
         facts = built.finish(loop)
         verdict = loop.judge.finish(facts)
+        outcome = verdict.outcome.value
         ended_ns, ended_cpu = options.clock(), time.process_time()
         digest = f"{last:016x}"
-        timing = built.timing(spec.duration_s, started_ns, ready_ns, ended_ns)
+        timing = built.timing(spec.duration_s, started_ns, ready_ns, ended_ns, loop)
         timing |= {"cpu_s": ended_cpu - started_cpu, "loop_cpu_s": ended_cpu - ready_cpu}
         table = as_table(
             spec, verdict, facts, digest=digest, map_digest=net.digest, log=log_path.name
@@ -149,6 +155,7 @@ def run_scene(
         log.timing(num_ticks * header.tick_ns, timing)
     finally:
         log.close()
+        built.close(loop, outcome)
     table["timing"] = timing
     result_path = write_result(out / "result.json", table)
     picture = built.picture(loop, verdict, digest) if options.picture else None
@@ -168,7 +175,9 @@ def replay_log(
     """
     recorded = load(log, recover)
     header = recorded.header
-    spec, map_path = recorded_scene(log, header)
+    spec, map_path = recorded_scene(
+        header.config_json, header.map_digest, f"{log} (header)", log.resolve().parent
+    )
     check = ReplayCheck(recorded)
     options = RunOptions(picture=False, check=check)
     outcome = run_scene(spec, map_path.parent, out, progress=progress, options=options)
@@ -183,28 +192,6 @@ def replay_log(
     by = f"; the log was written by commit {header.commit or 'unknown'}, this is {commit() or 'unknown'}"
     message = f"left the recording at {departure}" + (f": {first}" if first else "") + by
     return ReplayOutcome(False, message, last, outcome.digest, outcome)
-
-
-def recorded_scene(log: Path, header: RunHeader) -> tuple[SceneSpec, Path]:
-    """The scene in a log's header and its road file; LogError when either is not what was run."""
-    try:
-        table = json.loads(header.config_json)
-        scene, map_path = table["scene"], Path(table["map_path"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise LogError(
-            f"{log}: the header's configuration cannot be read ({error}); the log is damaged."
-        ) from error
-    spec = check_scene(scene, f"{log} (header)")
-    if not map_path.is_file():
-        map_path = find_map(spec, log.resolve().parent)
-    spec = spec.model_copy(update={"map": spec.map.model_copy(update={"file": str(map_path)})})
-    digest = hashlib.sha256(map_path.read_bytes()).hexdigest()
-    if digest != header.map_digest:
-        raise LogError(
-            f"{log}: was run on a road file with SHA-256 {header.map_digest[:16]}, but {map_path} has "
-            f"{digest[:16]}. Put the road file of that run there, or beside the log."
-        )
-    return spec, map_path
 
 
 def make_judge(resolved: Resolved, actors: Mapping[str, int]) -> Judge:
@@ -247,8 +234,10 @@ class _Builder:
         self.ports: dict[str, Port] = {}
         self.antennas: dict[str, Antenna] = {}
         self.units: list[Participant] = []
+        self.plans = Units(resolved)
+        self.tap: Tap | None = None
 
-    def loop(self) -> Loop:
+    def loop(self, header: RunHeader) -> Loop:
         """Everything wired."""
         resolved, spec, net = self.resolved, self.resolved.spec, self.resolved.net
         vehicles = tuple(
@@ -264,11 +253,11 @@ class _Builder:
             net, self.index, self.states, self.statics, traffic, vehicles,
             spec.tick_ms * 1_000_000, light, np.zeros(light.size),
         )  # fmt: skip
-        for vehicle, item in zip(vehicles, resolved.vehicles, strict=True):
-            self._onboard(world, vehicle, item)
+        for index, vehicle in enumerate(vehicles):
+            self._onboard(world, vehicle, index)
         self._roadside(world)
         self._fleet(world)
-        bus = InProcessBus(self.units, self.options.order)
+        bus = self._bus(header)
         actors = {v.name: v.actor for v in vehicles}
         self.facts.vehicles = dict(actors)
         return Loop(
@@ -287,6 +276,41 @@ class _Builder:
             facts=self.facts,
             check=self.options.check,
         )
+
+    def _bus(self, header: RunHeader) -> Bus:
+        options, carrier = self.options, self.options.carrier
+        external = self.resolved.spec.bus.external
+        unknown = [name for name in external if name not in self.plans.makers]
+        if unknown:
+            raise ConfigError(
+                f"bus.external: no unit '{unknown[0]}'; units are {', '.join(sorted(self.plans.makers))}."
+            )
+        if carrier is not None:
+            periods = {unit.name: unit.period_ticks for unit in self.units}
+            return CarrierBus(carrier, periods, self.resolved.spec, header, options.clock)
+        if external:
+            raise ConfigError(
+                f"bus.external = {list(external)}: these units join from outside, which needs `icv run --bus zmq`."
+            )
+        return InProcessBus(self.units, options.order)
+
+    def open(self, loop: Loop, out: Path) -> None:
+        """What needs the world outside: the tap, real time, units that have to join."""
+        if self.options.tap and isinstance(loop.log, LogWriter):
+            self.tap = Tap(self.options.tap)
+            loop.log.tap = self.tap.publish
+        if self.options.realtime:
+            loop.pace = RealTime(self.options.clock, time.sleep)
+        if isinstance(loop.bus, CarrierBus):
+            loop.bus.open(out / "units")
+
+    def close(self, loop: Loop, outcome: str) -> None:
+        """Lets go of all that."""
+        if isinstance(loop.bus, CarrierBus):
+            loop.bus.end(outcome)
+        loop.bus.close()
+        if self.tap is not None:
+            self.tap.close()
 
     # vehicles -----------------------------------------------------------------------------------------------------
 
@@ -314,26 +338,9 @@ class _Builder:
             cabin = make_cabin(spec.name, passengers, stations, self.resolved.spec.seed)
         return UnitVehicle(spec.name, f"obu/{spec.name}", row, actor, params, line, referee, cabin)
 
-    def _onboard(self, world: HeadlessWorld, vehicle: UnitVehicle, item: ResolvedVehicle) -> None:
-        spec, net = item.spec, self.resolved.net
-        end = int(vehicle.line.lanes[-1])
-        end_s = vehicle.line.length_m - float(vehicle.line.begin_m[-1])
-        mission = Mission(
-            start_lane=int(vehicle.line.lanes[0]),
-            start_s_m=spec.start_s_m,
-            stops=tuple(
-                StopTask(p.index, s.arrive_s, s.depart_s, s.min_dwell_s, s.on_call)
-                for p, s in zip(vehicle.line.stations, spec.stops, strict=True)
-            ),
-            destination_lane=end,
-            destination_s_m=end_s,
-            depart_s=spec.depart_s,
-        )
-        unit = OnboardUnit(
-            vehicle.unit, vehicle.actor, net, item.params, item.onboard, mission,
-            self.resolved.spec.tick_ms,
-        )  # fmt: skip
-        self._add(unit)
+    def _onboard(self, world: HeadlessWorld, vehicle: UnitVehicle, index: int) -> None:
+        item = self.resolved.vehicles[index]
+        self._add(self.plans.onboard(item, index, vehicle.line))
         self.antennas[vehicle.unit] = Antenna(
             vehicle.actor, item.params.height_m + VEHICLE_ANTENNA_M, vehicle.row
         )
@@ -349,37 +356,27 @@ class _Builder:
     # roadside ---------------------------------------------------------------------------------------------------
 
     def _roadside(self, world: HeadlessWorld) -> None:
-        resolved, spec, net = self.resolved, self.resolved.spec, self.resolved.net
-        left: dict[int, SignalPlan] = dict(resolved.plans)
-        for k, (unit_spec, junctions) in enumerate(
-            zip(spec.roadside, resolved.roadside, strict=True)
-        ):
-            plans = [left.pop(j) for j in junctions]
-            name = f"rsu/{unit_spec.name}"
-            unit = RoadsideUnit(
-                name, net, plans, spec.tick_ms, x_m=unit_spec.x_m, y_m=unit_spec.y_m
-            )
+        resolved, spec = self.resolved, self.resolved.spec
+        for name, k in self.plans.roadside.items():
+            unit = self.plans.build(name)
+            assert isinstance(unit, RoadsideUnit)
             self._add(unit)
-            self.rsus.append((unit_spec.name, unit.x_m, unit.y_m))
+            row = spec.roadside[k]
+            self.rsus.append((row.name, unit.x_m, unit.y_m))
             self.antennas[name] = Antenna(RSU_STATION + k, RSU_HEIGHT_M, -1, unit.x_m, unit.y_m)
             self.ports[name] = RoadsidePort(
-                world, unit_spec.name, unit_spec.sensors, (unit.x_m, unit.y_m), junctions, spec
+                world, row.name, row.sensors, (unit.x_m, unit.y_m), resolved.roadside[k], spec
             )
-        fixed = [p for p in left.values() if p.mode == "fixed" and not p.priority.enabled]
-        if fixed:
-            self._add(FixedTimeBank(net, fixed, spec.tick_ms, "rsu/signals"))
-        for junction, plan in left.items():
-            if plan not in fixed:
-                name = f"rsu/signals-{net.junctions.id[junction]}"
-                self._add(SignalControllerUnit(net, plan, spec.tick_ms, name))
-                self.ports[name] = RoadsidePort(world, name, None, (0.0, 0.0), (junction,), spec)
+        for name in self.plans.makers:
+            if name.startswith("rsu/") and name not in self.plans.roadside:
+                self._add(self.plans.build(name))
+        for name, junction in self.plans.controllers.items():
+            self.ports[name] = RoadsidePort(world, name, None, (0.0, 0.0), (junction,), spec)
 
     def _fleet(self, world: HeadlessWorld) -> None:
-        spec = self.resolved.spec
-        if not self.antennas or not self.resolved.traffic.flows:
-            return  # nobody could hear them
-        self._add(FleetUnit("fleet", spec.tick_ms))
-        self.ports["fleet"] = FleetPort(world, spec)
+        if "fleet" in self.plans.makers:
+            self._add(self.plans.build("fleet"))
+            self.ports["fleet"] = FleetPort(world, self.resolved.spec)
 
     # the end --------------------------------------------------------------------------------------------------------
 
@@ -399,7 +396,7 @@ class _Builder:
         return facts
 
     def timing(
-        self, duration_s: float, started_ns: int, ready_ns: int, ended_ns: int
+        self, duration_s: float, started_ns: int, ready_ns: int, ended_ns: int, loop: Loop
     ) -> dict[str, float]:
         """Wall-clock figures; never compared."""
         wall_s = (ended_ns - ready_ns) / NS_PER_S
@@ -408,6 +405,10 @@ class _Builder:
             "wall_s": wall_s,
             "realtime_factor": duration_s / wall_s if wall_s > 0 else 0.0,
         }
+        if loop.pace is not None:
+            out |= loop.pace.figures()
+        if isinstance(loop.bus, CarrierBus):
+            return out | loop.bus.figures()
         for unit in self.timed:
             out[f"{unit.name}_ms_mean"] = unit.calls.mean_ms
             if unit.plans.count:

@@ -16,11 +16,12 @@ from protocols.errors import LogError
 from protocols.judging import Event, EventKind, RunFacts, TraceBlock
 from scenarios.formats.opendrive import read
 from scenarios.verdict import Verdict
-from sim.compose import make_judge, recorded_scene
+from sim.compose import make_judge
 from sim.config import ResolvedVehicle, resolve
 from sim.log.reader import LogReader
 from sim.log.records import Event as RecordedEvent
 from sim.log.records import Trace
+from sim.recorded import recorded_scene
 from sim.referee import BLOCK_TICKS, Referee
 from sim.route_line import build_route_line
 
@@ -31,7 +32,10 @@ def judge_log(path: Path) -> Verdict:
     LogError when the log is damaged, never came to its end, was recorded without traces, or its road file is not to be had.
     """
     reader = LogReader.open(path)
-    spec, map_path = recorded_scene(path, reader.header())
+    header = reader.header()
+    spec, map_path = recorded_scene(
+        header.config_json, header.map_digest, f"{path} (header)", path.resolve().parent
+    )
     net = read(map_path)
     resolved = resolve(spec, map_path.parent, net)
     traces = [reader.traces(item.spec.name) for item in resolved.vehicles]

@@ -33,6 +33,7 @@ from sim.log.digest import DigestChain
 from sim.log.replay import ReplayCheck
 from sim.log.silent import SilentLog
 from sim.log.writer import LogWriter
+from sim.pace import RealTime
 from sim.picture import PictureCollector
 from sim.radio.air import Air
 from sim.radio.channel import Stations
@@ -78,6 +79,7 @@ class Loop:
     truth_period_ticks: int
     facts: RunFacts
     check: ReplayCheck | None = None  # a recording that this run must equal
+    pace: RealTime | None = None  # None: as fast as it goes
     chain: DigestChain = field(default_factory=DigestChain)
     _seq: dict[str, int] = field(default_factory=dict)
     _last_sent: dict[str, int] = field(default_factory=dict)
@@ -92,6 +94,8 @@ class Loop:
         world = self.world
         for tick in range(num_ticks):
             now = Now(tick, tick * world.tick_ns)
+            if self.pace is not None:
+                self.pace.wait(now.t_ns)
             if progress is not None and now.t_ns % NS_PER_S == 0:
                 progress(now.t_ns / NS_PER_S)
             self._tick(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 
@@ -18,6 +19,11 @@ def commit() -> str:
         return head + ("+" if _git(root, "status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def software() -> str:
+    """Name, version and commit, for the other side of a wire."""
+    return f"icv {metadata.version('icv')} {commit()}".strip()
 
 
 def _git(root: Path, *args: str) -> str:

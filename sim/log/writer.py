@@ -9,7 +9,7 @@ A crash loses the open chunk and the open blocks (at most a second); everything 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -61,6 +61,10 @@ _ACTOR_FIELDS = (
 )
 
 
+Publish = Callable[[str, str, int, bytes], None]
+"""topic, sender, t_ns, the record's bytes"""
+
+
 class LogWriter:
     """One log file. Calls must come in time order; every `t_ns` is simulation time.
 
@@ -88,6 +92,7 @@ class LogWriter:
         self._receivers: tuple[tuple[str, ...], bytes] = ((), b"")
         self._world = WorldBlock(0)
         self._last_ns = 0
+        self.tap: Publish | None = None  # gets every record as well
         self._record("log/header", 0, header.to_bytes(run))
         self._out.flush()  # a log that broke off in its first second still says what it was
 
@@ -176,6 +181,8 @@ class LogWriter:
         stamp = self._epoch + t_ns
         self._last_ns = max(self._last_ns, t_ns)
         self._out.add(channel, stamp, data, seq & 0xFFFFFFFF, stamp)
+        if self.tap is not None:
+            self.tap(topic, sender, t_ns, bytes(data))
 
     def fates(self, fates: TickFates) -> None:
         """What became of the messages sent at one tick."""
@@ -258,6 +265,8 @@ class LogWriter:
             )
         self._last_ns = max(self._last_ns, t_ns)
         self._out.add(channel, self._epoch + t_ns, data)
+        if self.tap is not None:
+            self.tap(topic, sender, t_ns, bytes(data))
 
     def _text(self, number: int, value: str) -> bytes:
         key = (number, value)
