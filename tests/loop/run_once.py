@@ -15,7 +15,7 @@ import numpy as np
 from protocols.participant import Inbox, Outbox
 from protocols.simtime import Now
 from scenarios.load import load_scene
-from sim import compose
+from sim import units
 from sim.compose import RunOptions, run_scene
 from vehicle.fleet import FleetUnit
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run and print."""
     scene, out, order, *overrides = arguments
     if order == "planted":
-        compose.FleetUnit = Unordered  # type: ignore[misc]
+        units.FleetUnit = Unordered  # type: ignore[misc]
     loaded = load_scene(Path(scene), overrides)
     options = RunOptions(order=ordered(order), picture=False)  # type: ignore[arg-type]
     outcome = run_scene(loaded.spec, loaded.path.parent, Path(out), options=options)

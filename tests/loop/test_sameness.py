@@ -14,7 +14,7 @@ from protocols.errors import InfrastructureError
 from protocols.participant import Inbox, Outbox
 from protocols.simtime import Now
 from scenarios.load import load_scene
-from sim import compose
+from sim import units
 from sim.compose import RunOptions, replay_log, run_scene
 from sim.log.reader import LogReader
 from vehicle.fleet import FleetUnit
@@ -91,7 +91,7 @@ def test_a_planted_unseeded_draw_is_caught_at_the_tick_where_it_enters(
                     item.message.x_m[:] += np.random.default_rng().normal(0.0, 1.0)
             return out
 
-    monkeypatch.setattr(compose, "FleetUnit", Drifting)
+    monkeypatch.setattr(units, "FleetUnit", Drifting)
     run_in_process(tmp_path, "duration_s=8")
     answer = replay_log(tmp_path / "run.mcap", tmp_path / "again")
     assert not answer.same
@@ -114,7 +114,7 @@ def test_the_log_of_a_unit_that_dies_is_whole_up_to_that_tick(
                 raise RuntimeError("out of luck")
             return super().on_tick(now, inbox)
 
-    monkeypatch.setattr(compose, "FleetUnit", Mortal)
+    monkeypatch.setattr(units, "FleetUnit", Mortal)
     with pytest.raises(InfrastructureError, match=r"unit fleet at tick 300 .*out of luck"):
         run_in_process(tmp_path)
     digests = LogReader.open(tmp_path / "run.mcap").digests()

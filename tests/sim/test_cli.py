@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from protocols.errors import LogError, UnitError
 from sim.cli import app
 from sim.log.reader import LogReader
+from sim.carrier import Carrier
 from sim.report.console import Progress
 from tests.support.fake_compose import FakeCompose
 
@@ -58,10 +59,60 @@ def test_help_imports_nothing_heavy():
 
 def test_help_names_every_command():
     text = icv("--help").output
-    for command in ("run", "replay", "map", "bench", "doctor", "scenarios", "schema"):
+    for command in (
+        "run",
+        "replay",
+        "unit",
+        "keys",
+        "map",
+        "bench",
+        "doctor",
+        "scenarios",
+        "schema",
+    ):
         assert f"  {command} " in text
-    for later in ("--backend", "--bus", "--realtime"):
-        assert later not in icv("run", "--help").output
+    assert "--backend" not in icv("run", "--help").output  # a later step
+
+
+def test_where_units_live_is_passed_on_and_wrong_words_are_refused(compose, tmp_path):
+    assert icv("run", "brt_corridor", "--no-picture").exit_code == 0
+    assert (compose.options.carrier, compose.options.tap, compose.options.realtime) == (
+        None,
+        "",
+        False,
+    )
+    where = (
+        "--bus",
+        "zmq",
+        "--listen",
+        "ipc:///tmp/x",
+        "--keys",
+        "k",
+        "--realtime",
+        "--tap",
+        "ipc:///tmp/y",
+    )
+    assert icv("run", "brt_corridor", "--no-picture", *where).exit_code == 0
+    assert compose.options.carrier == Carrier("ipc:///tmp/x", Path("k"))
+    assert (compose.options.tap, compose.options.realtime) == ("ipc:///tmp/y", True)
+    assert icv("run", "brt_corridor", "--bus", "tin").exit_code == 2
+    assert icv("run", "brt_corridor", "--listen", "ipc:///tmp/x").exit_code == 2
+
+
+def test_keys_are_made_once_and_a_unit_without_them_is_told_what_to_do(tmp_path):
+    folder = str(tmp_path / "keys")
+    made = icv("keys", "new", folder, "rsu/J1")
+    assert made.exit_code == 0
+    assert (tmp_path / "keys" / "rsu-J1.key_secret").is_file()
+    again = icv("keys", "new", folder, "rsu/J1")
+    assert again.exit_code == 2
+    assert "exists already" in one_sentence(again)
+    bare = icv("unit", "rsu/J1", "--connect", "tcp://192.0.2.1:5555")
+    assert bare.exit_code == 2
+    assert "icv keys new" in one_sentence(bare)
+    absent = icv("unit", "obu/x", "--connect", "tcp://192.0.2.1:5555", "--keys", folder)
+    assert absent.exit_code == 2
+    assert "obu-x.key_secret: no such key file" in one_sentence(absent)
 
 
 def test_the_map_cache_goes_where_it_was_asked_to(compose, tmp_path):

@@ -33,6 +33,9 @@ class Options:
     """The fields of `sim.compose.RunOptions` that the command line sets."""
 
     cache_dir: Path | None = None
+    carrier: Any = None
+    tap: str = ""
+    realtime: bool = False
 
 
 @dataclass
