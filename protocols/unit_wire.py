@@ -71,17 +71,19 @@ def encode_tick(now: Now, inbox: Inbox) -> bytes:
 
 def decode_tick(tick: unit_frame_pb2.TickFrame) -> tuple[Now, Inbox]:
     """What a unit is called with; CodecError on anything malformed."""
-    check_range("Tick", "tick", tick.tick, 0, MAX_NS)
-    check_range("Tick", "t_ns", tick.t_ns, 0, MAX_NS)
-    check_range("Tick", "number of messages", len(tick.message), 0, MAX_MESSAGES)
+    number, t_ns, heard = tick.tick, tick.t_ns, tick.message
+    if number < 0 or t_ns < 0 or len(heard) > MAX_MESSAGES:
+        check_range("Tick", "tick", number, 0, MAX_NS)
+        check_range("Tick", "t_ns", t_ns, 0, MAX_NS)
+        check_range("Tick", "number of messages", len(heard), 0, MAX_MESSAGES)
     messages = tuple(
         [
-            Received(m.topic, m.sender, m.seq, m.sent_ns, m.deliver_ns, data=m.payload)
-            for m in tick.message
+            Received(m.topic, m.sender, m.seq, m.sent_ns, m.deliver_ns, None, m.payload)
+            for m in heard
         ]
     )
     readings = _get_readings(tick.readings) if tick.HasField("readings") else _NOTHING
-    return Now(tick.tick, tick.t_ns), Inbox(messages, readings)
+    return Now(number, t_ns), Inbox(messages, readings)
 
 
 def encode_answer(tick: int, outbox: Outbox) -> bytes:
@@ -115,8 +117,10 @@ def decode_answer(answer: unit_frame_pb2.AnswerFrame) -> Outbox:
         ]
     if answer.HasField("vehicle"):
         v = answer.vehicle
-        check_range("VehicleCommand", "t_ns", v.t_ns, 0, MAX_NS)
-        out.vehicle = VehicleCommand(v.t_ns, v.accel_mps2, v.steer_rad, v.open_doors, v.flags)
+        t_ns = v.t_ns
+        if t_ns < 0:
+            check_range("VehicleCommand", "t_ns", t_ns, 0, MAX_NS)
+        out.vehicle = VehicleCommand(t_ns, v.accel_mps2, v.steer_rad, v.open_doors, v.flags)
     if answer.HasField("signals"):
         out.signals = _decoded(SignalCommand, answer.signals)
     if answer.HasField("plan"):

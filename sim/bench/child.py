@@ -1,6 +1,6 @@
 """One run of a scene in a process of its own, so that start-up, memory and caches are measured from nothing.
 
-`python -m sim.bench.child SCENE OUT [no-record] [KEY=VALUE ...]` prints one JSON line: wall and CPU seconds of the run and of the whole process, the
+`python -m sim.bench.child SCENE OUT [no-record] [zmq] [KEY=VALUE ...]` prints one JSON line: wall and CPU seconds of the run and of the whole process, the
 real-time factor, resident memory every 10 simulated seconds.
 """
 
@@ -20,6 +20,7 @@ from protocols.errors import InfrastructureError
 
 _SAMPLE_S = 10.0
 NO_RECORD = "no-record"  # no log, for measuring what recording costs
+ZMQ = "zmq"  # units as processes
 
 
 def run_child(
@@ -46,12 +47,15 @@ def main(arguments: Sequence[str]) -> None:
     """The child's side."""
     from scenarios.load import load_scene
     from sim.bench.measure import rss_mb
+    from sim.carrier import Carrier
     from sim.compose import RunOptions, run_scene
 
     scene, out, *overrides = arguments
-    keep = [override for override in overrides if override != NO_RECORD]
+    keep = [override for override in overrides if override not in (NO_RECORD, ZMQ)]
     loaded = load_scene(Path(scene), keep)
-    options = RunOptions(record=len(keep) == len(overrides))
+    options = RunOptions(
+        record=NO_RECORD not in overrides, carrier=Carrier() if ZMQ in overrides else None
+    )
     memory: list[tuple[float, float]] = []
 
     def sample(t_s: float) -> None:

@@ -15,9 +15,9 @@ from lxml import etree
 from typer.testing import CliRunner, Result
 
 from protocols.errors import LogError, UnitError
+from sim.carrier import Carrier
 from sim.cli import app
 from sim.log.reader import LogReader
-from sim.carrier import Carrier
 from sim.report.console import Progress
 from tests.support.fake_compose import FakeCompose
 
