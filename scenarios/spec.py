@@ -1,4 +1,4 @@
-"""What a scene file may say: map, automated vehicles, roadside units, signals, demand, walkers, radio, record, criteria.
+"""What a scene file may say: map, vehicles, roadside units, signals, demand, walkers, environment, radio, record, criteria.
 
 Frozen pydantic models, unknown keys refused. Sections that configure another room (`onboard`, `signals`, `sensors`, `radio`) stay
 plain tables here, because rooms do not import each other; `sim.config` validates them with the room's own model and
@@ -129,6 +129,41 @@ class DemandSpec(Spec):
     )  # background vehicles with an on-board unit
 
 
+class RtcmSpec(Spec):
+    """GNSS corrections: one epoch every period, none in [from, to) of an outage."""
+
+    period_s: float = Field(default=1.0, gt=0, le=60)
+    outage: tuple[tuple[float, float], ...] = ()  # seconds
+
+
+class SkySpec(Spec):
+    """Where satellites are hidden: a polygon in world metres, or whole roads by id."""
+
+    kind: Literal["canyon", "tunnel"]
+    polygon: tuple[tuple[float, float], ...] = ()
+    roads: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SkySpec:
+        if bool(self.polygon) == bool(self.roads):
+            raise ValueError("give either `polygon` or `roads`, not both and not neither")
+        if self.polygon and len(self.polygon) < 3:
+            raise ValueError("`polygon` needs at least three points")
+        return self
+
+
+class EnvironmentSpec(Spec):
+    """Weather, light, sky and corrections; they reach every sensor model. Default: a clear day."""
+
+    light: Literal["day", "dusk", "night"] = "day"
+    sun_azimuth_rad: float = Field(default=0.0, ge=-6.3, le=6.3)  # counter-clockwise from east
+    sun_elevation_rad: float = Field(default=1.0, ge=-1.5708, le=1.5708)
+    rain_mmph: float = Field(default=0.0, ge=0, le=200)
+    fog_visibility_m: float | None = Field(default=None, ge=10, le=100_000)  # None: clear
+    rtcm: RtcmSpec = RtcmSpec()
+    sky: tuple[SkySpec, ...] = ()
+
+
 class BusSpec(Spec):
     """Units in other processes (`icv run --bus zmq`): who joins from outside, and the wall time units get."""
 
@@ -160,6 +195,7 @@ class SceneSpec(Spec):
         True  # derive a plan for signalised junctions that `signals` does not name
     )
     demand: DemandSpec = DemandSpec()
+    environment: EnvironmentSpec = EnvironmentSpec()
     radio: Table = {"model": "ideal"}
     bus: BusSpec = BusSpec()
     onboard: Table = {}

@@ -404,7 +404,10 @@ def scenarios_lanes(
 @app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(help="maps, traffic, recording, corridor, startup, memory, bus or all.")
+        str,
+        typer.Argument(
+            help="maps, traffic, recording, corridor, startup, memory, bus, sensing or all."
+        ),
     ] = "all",
     runs: Annotated[int, typer.Option(min=1, max=100, help="Repetitions of each figure.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for the JSON rows.")] = Path("bench/results"),

@@ -22,6 +22,7 @@ from scenarios.spec import SceneSpec, VehicleSpec
 from sim.demand import default_flows, resolve_lanes
 from sim.radio.params import IdealParams, RangeLossParams, range_loss_preset
 from sim.route_line import station_row
+from sim.sensors.environment import make_environment
 from sim.traffic import Flow, TrafficConfig, WalkerFlow
 from sim.traffic.config import KINDS
 from vehicle.dynamics import VehicleParams, vehicle_params
@@ -61,6 +62,7 @@ def resolve(spec: SceneSpec, base: Path, net: RoadNetwork) -> Resolved:
         for k, unit in enumerate(spec.roadside)
     )
     _one_unit_a_junction(spec, net, roadside)
+    make_environment(spec.environment, net)  # checked here; each port makes its own
     return Resolved(
         spec=spec,
         map_path=find_map(spec, base),

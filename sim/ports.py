@@ -14,10 +14,13 @@ import numpy as np
 from protocols.errors import ConfigError
 from protocols.messages import ActorKind
 from protocols.roads.network import I32
-from protocols.sensing import CrossingDemand, Readings
+from protocols.sensing import CrossingDemand, ObjectList, Readings
 from protocols.simtime import Now
 from protocols.streams import generator
 from scenarios.spec import SceneSpec
+from sim.sensors.detections import ON_POLE, ON_VEHICLE, DetectionSet, fitted
+from sim.sensors.environment import make_environment
+from sim.sensors.faults import FaultFilter, SensorFaults
 from sim.sensors.objects import RoadsideSensor
 from sim.sensors.params import (
     FleetParams,
@@ -29,6 +32,7 @@ from sim.sensors.params import (
     preset,
 )
 from sim.sensors.suite import FleetSensor, SensorSuite
+from sim.sensors.surroundings import walls_of
 from sim.state import Control
 from sim.world import HeadlessWorld, UnitVehicle
 
@@ -59,9 +63,11 @@ def _sensor_params(
 ) -> dict[str, Any]:
     out: dict[str, Any] = {name: preset(_KINDS[name], row) for name, row in defaults.items()}
     for name, value in table.items():
+        if name == "extra":
+            continue  # `extra_sensors` reads it
         if name not in defaults:
             raise ConfigError(
-                f"{where}.sensors.{name}: unknown sensor; expected one of {', '.join(defaults)}."
+                f"{where}.sensors.{name}: unknown sensor; expected one of {', '.join(defaults)}, extra."
             )
         if value is False:
             out[name] = None
@@ -71,7 +77,13 @@ def _sensor_params(
             row = dict(value)
             base = preset(_KINDS[name], str(row.pop("preset", defaults[name])))
             known = set(base.__dataclass_fields__)
-            wrong = [k for k in row if k not in known or not _is_number(row[k])]
+            # `constellation` is the one name among the numbers; its sensor knows which there are.
+            wrong = [
+                k
+                for k in row
+                if k not in known
+                or not (isinstance(row[k], str) if k == "constellation" else _is_number(row[k]))
+            ]
             if wrong:
                 raise ConfigError(
                     f"{where}.sensors.{name}.{wrong[0]} = {row[wrong[0]]!r}: expected a number under one "
@@ -90,26 +102,45 @@ def _is_number(value: Any) -> bool:
 
 
 class VehiclePort:
-    """Sensors and cabin of an automated vehicle."""
+    """Sensors and cabin of an automated vehicle. `faults` may be set and changed between calls."""
 
     def __init__(
-        self, world: HeadlessWorld, vehicle: UnitVehicle, table: Mapping[str, Any], spec: SceneSpec
+        self,
+        world: HeadlessWorld,
+        vehicle: UnitVehicle,
+        table: Mapping[str, Any],
+        spec: SceneSpec,
+        faults: SensorFaults | None = None,
     ) -> None:
-        params = sensor_params(table, f"vehicles.{vehicle.name}", _DEFAULT)
+        where = f"vehicles.{vehicle.name}"
+        params = sensor_params(table, where, _DEFAULT)
         if params["objects"] is not None:
             # The set sits at the front of the roof.
             mount = min(params["objects"].mount_x_m, vehicle.params.front_x_m)
             params["objects"] = replace(params["objects"], mount_x_m=mount)
+        environment = make_environment(spec.environment, world.net)
+        walls = walls_of(world.net.objects)
         self._suite = SensorSuite(
-            VehicleSensorParams(**params), spec.seed, vehicle.name, spec.tick_ms
-        )
+            VehicleSensorParams(**params), spec.seed, vehicle.name, spec.tick_ms, environment,
+            world.net.lanes.road, walls,
+        )  # fmt: skip
+        self._detections = DetectionSet(
+            fitted(table.get("extra", ()), f"{where}.sensors.extra", ON_VEHICLE), spec.seed,
+            vehicle.name, spec.tick_ms, environment, walls,
+        )  # fmt: skip
         self._world = world
         self._vehicle = vehicle
+        self._filter = FaultFilter()
+        self.faults = faults
 
     def sample(self, tick: int, t_ns: int) -> Readings:
         """What is due."""
-        world, vehicle = self._world, self._vehicle
-        readings = self._suite.sample(Now(tick, t_ns), vehicle.row, world.states, world.statics)
+        world, vehicle, now = self._world, self._vehicle, Now(tick, t_ns)
+        readings = self._suite.sample(now, vehicle.row, world.states, world.statics)
+        detections = self._detections.from_vehicle(now, vehicle.row, world.states, world.statics)
+        if detections:
+            readings = replace(readings, detections=detections)
+        readings = self._filter.readings(t_ns, readings, self.faults)
         if vehicle.cabin is None or t_ns % CABIN_STEP_NS:
             return readings
         cabin = vehicle.cabin.reading(t_ns, int(world.states.doors[vehicle.row]))
@@ -117,7 +148,7 @@ class VehiclePort:
 
 
 class RoadsidePort:
-    """Object sensor, loops and push buttons of the junctions a unit serves."""
+    """Object sensors, loops and push buttons of the junctions a unit serves. `faults` may be set and changed between calls."""
 
     def __init__(
         self,
@@ -127,15 +158,25 @@ class RoadsidePort:
         place_m: tuple[float, float],
         junctions: tuple[int, ...],
         spec: SceneSpec,
+        faults: SensorFaults | None = None,
     ) -> None:
         self._world = world
+        self._place = place_m
         self._sensor: RoadsideSensor | None = None
+        self._detections: DetectionSet | None = None
         if table is not None:
-            params = sensor_params(table, f"roadside.{name}", {"objects": "roadside"})
+            where = f"roadside.{name}"
+            environment = make_environment(spec.environment, world.net)
+            walls = walls_of(world.net.objects)
+            params = sensor_params(table, where, {"objects": "roadside"})
             if params["objects"] is not None:
                 self._sensor = RoadsideSensor(
-                    params["objects"], spec.seed, name, spec.tick_ms, *place_m
+                    params["objects"], spec.seed, name, spec.tick_ms, *place_m, environment, walls
                 )
+            self._detections = DetectionSet(
+                fitted(table.get("extra", ()), f"{where}.sensors.extra", ON_POLE), spec.seed, name,
+                spec.tick_ms, environment, walls,
+            )  # fmt: skip
         self._loops = _loops_of(world, junctions)
         self._crossings = np.flatnonzero(
             [
@@ -143,24 +184,33 @@ class RoadsidePort:
                 for g in world.net.crossings.group
             ]
         ).astype(np.int32)
+        self._filter = FaultFilter()
+        self.faults = faults
 
     def sample(self, tick: int, t_ns: int) -> Readings:
-        """What is due: everything at 10 Hz."""
+        """What is due: loops, buttons and the set at 10 Hz, single sensors at their own rhythm."""
+        world, now = self._world, Now(tick, t_ns)
+        detections: tuple[ObjectList, ...] = ()
+        if self._detections is not None:
+            detections = self._detections.from_pole(now, *self._place, world.states, world.statics)
         if t_ns % ROADSIDE_STEP_NS:
-            return _NOTHING
-        world = self._world
+            if not detections:
+                return _NOTHING
+            return self._filter.readings(t_ns, Readings(detections=detections), self.faults)
         objects = None
         if self._sensor is not None:
-            objects = self._sensor.sample(Now(tick, t_ns), world.states, world.statics)
+            objects = self._sensor.sample(now, world.states, world.statics)
         crossings = None
         if self._crossings.size:
             pressed = world.buttons()[self._crossings]
             crossings = CrossingDemand(t_ns, self._crossings, pressed)
-        return Readings(
+        readings = Readings(
             objects=objects,
             detectors=world.loops.reading(t_ns, self._loops),
             crossings=crossings,
+            detections=detections,
         )
+        return self._filter.readings(t_ns, readings, self.faults)
 
 
 def _loops_of(world: HeadlessWorld, junctions: tuple[int, ...]) -> I32:
@@ -172,9 +222,13 @@ def _loops_of(world: HeadlessWorld, junctions: tuple[int, ...]) -> I32:
 
 
 class FleetPort:
-    """GNSS and odometry of all equipped background vehicles."""
+    """GNSS and odometry of all equipped background vehicles. `faults` (of sensor "fleet") strike all of them at once."""
 
-    def __init__(self, world: HeadlessWorld, spec: SceneSpec) -> None:
+    def __init__(
+        self, world: HeadlessWorld, spec: SceneSpec, faults: SensorFaults | None = None
+    ) -> None:
+        self._filter = FaultFilter()
+        self.faults = faults
         self._world = world
         self._sensor = FleetSensor(preset(FleetParams, "default"), spec.seed, spec.tick_ms)
         # Who is equipped is decided once, by actor id, so that nobody's draw depends on anybody else.
@@ -188,7 +242,7 @@ class FleetPort:
         rows = np.flatnonzero(states.valid & (statics.control == int(Control.TRAFFIC)) & motor)
         rows = rows[self._is_equipped[states.id[rows] % self._is_equipped.size]]
         reading = self._sensor.sample(Now(tick, t_ns), rows.astype(np.int32), states, statics)
-        return Readings(fleet=reading)
+        return self._filter.readings(t_ns, Readings(fleet=reading), self.faults)
 
 
 _NOTHING = Readings()

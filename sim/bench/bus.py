@@ -1,6 +1,6 @@
 """Units in other processes: what lock-step costs over a bare pyzmq request and reply of the same bytes, and a corridor of processes.
 
-Round trips alternate, ours and bare, against two echo processes, so that both meet the same machine. The state is a BSM batch of
+Blocks of round trips alternate, ours and bare, against two echo processes, so that both meet the same machine. The state is a BSM batch of
 50 vehicles and an inbox of one message; the unit answers with a vehicle command. "read" also reads the batch into arrays.
 
 `python -m sim.bench.bus unit|read|bare ADDRESS SIZE` is the other side.
@@ -31,6 +31,7 @@ NAME = "obu/a"
 AGENTS = 50
 ROUNDS = 4_000
 WARM = 500
+BLOCK = 250  # round trips of one kind in a row, as a run makes them
 PEER = "pyzmq REQ/REP"
 
 
@@ -98,17 +99,17 @@ def _round_trips(kind: str) -> tuple[Sequence[float], Sequence[float]]:
     ours, theirs = [], []
     try:
         bus.gather()
-        for tick in range(ROUNDS + WARM):
-            now, heard = Now(tick, tick * 10_000_000), inbox(tick)
-            a = time.perf_counter_ns()
-            bus.exchange(now, {NAME: heard})
-            b = time.perf_counter_ns()
-            bare.send(request)
-            bare.recv()
-            c = time.perf_counter_ns()
-            if tick >= WARM:
-                ours.append((b - a) / 1e3)
-                theirs.append((c - b) / 1e3)
+        for block in range(0, ROUNDS + WARM, BLOCK):
+            for tick in range(block, block + BLOCK):
+                now, heard = Now(tick, tick * 10_000_000), inbox(tick)
+                start = time.perf_counter_ns()
+                bus.exchange(now, {NAME: heard})
+                ours.append((time.perf_counter_ns() - start) / 1e3)
+            for _ in range(BLOCK):
+                start = time.perf_counter_ns()
+                bare.send(request)
+                bare.recv()
+                theirs.append((time.perf_counter_ns() - start) / 1e3)
         bus.end("pass")
     finally:
         bus.close()
@@ -117,7 +118,7 @@ def _round_trips(kind: str) -> tuple[Sequence[float], Sequence[float]]:
         for peer in peers:
             peer.terminate()
             peer.wait()
-    return ours, theirs
+    return ours[WARM:], theirs[WARM:]
 
 
 def _start(kind: str, address: str, size: int) -> subprocess.Popen[bytes]:

@@ -32,6 +32,23 @@ def _wrap(angle: Any) -> Any:
     return angle - 2.0 * np.pi * np.ceil((angle - np.pi) / (2.0 * np.pi))
 
 
+@helper
+def _is_behind_wall(wall: Any, ux: Any, uy: Any, up: Any, distance: Any, height: Any) -> Any:
+    """Whether a wall, relative to the sensor, cuts the line to `height` at `distance` in direction (ux, uy)."""
+    for w in range(wall.shape[1]):
+        ex = wall[2, w] - wall[0, w]
+        ey = wall[3, w] - wall[1, w]
+        cross = ux * ey - uy * ex
+        if abs(cross) < 1e-12:
+            continue
+        along = (wall[0, w] * uy - wall[1, w] * ux) / cross
+        d = (wall[0, w] * ey - wall[1, w] * ex) / cross
+        is_between = 0.0 <= along <= 1.0 and 0.0 < d < distance
+        if is_between and up + (height - up) * d / distance < wall[4, w]:
+            return True
+    return False
+
+
 @kernel
 def detect(
     key: Any,
@@ -55,6 +72,7 @@ def detect(
     rear_overhang: Any,
     hitch_x: Any,
     rear_length: Any,
+    wall: Any,
     params: Any,
     normal: Any,
     ray_cos: Any,
@@ -68,6 +86,7 @@ def detect(
     Every section of a body is a box. Boxes are taken nearest first. For each of the azimuth rays that a box covers, the ray
     enters it at r0 and leaves at r1. It is seen there if its middle height stands above the shadow line of nearer boxes:
     slope (h/2 - H)/r0 above the largest slope of nearer tops, (h_k - H)/r1_k below the sensor's height and /r0_k above it.
+    No wall may cut the line to it either: `wall` (5, W) x0, y0, x1, y1, height, relative to the sensor.
     An object is found when at least `min_visible` of its rays see it, it is in range and view, and it is not missed.
     `box` (10, B) scratch: cx, cy, cos, sin, half length, half width, row, section, distance; last row: the order. `horizon` (rays,) scratch.
     """
@@ -199,7 +218,9 @@ def detect(
             enter = max(enter, 0.1)
             leave = max(leave, enter)
             total += 1
-            if (0.5 * tall - mount) / enter > horizon[ray]:
+            if (0.5 * tall - mount) / enter > horizon[ray] and not _is_behind_wall(
+                wall, ray_cos[ray], ray_sin[ray], mount, enter, 0.5 * tall
+            ):
                 seen += 1
             top = tall - mount
             shade = top / leave if top < 0.0 else top / enter

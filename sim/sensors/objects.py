@@ -1,15 +1,14 @@
 """Object sensors of vehicles and roadside units: what stands in range, in view and not hidden, with noise and misses.
 
 Occlusion is true geometry: every section of every body is an oriented box with a height, and 2048 azimuth rays decide which share
-of an object stands clear (see `_kernels.detect`). A sensor on a pole looks over cars; a low one does not look over a bus. Buildings
-are not modelled. An articulated vehicle gives one object per section. Nothing in an `ObjectList` identifies anybody: order is by
+of an object stands clear (see `_kernels.detect`). A sensor on a pole looks over cars; a low one does not look over a bus. Walls of the
+map hide what is behind them. Rain and fog reach a set as they reach a lidar. An articulated vehicle gives one object per section. Nothing in an `ObjectList` identifies anybody: order is by
 distance, and ids stay in here (they key the noise).
 """
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 
@@ -18,24 +17,39 @@ from protocols.roads.network import F64
 from protocols.sensing import ObjectList
 from protocols.simtime import Now, ticks
 from sim.sensors import _kernels
+from sim.sensors.draws import normal_quantiles
+from sim.sensors.environment import Environment, reach_m
 from sim.sensors.params import ObjectParams
+from sim.sensors.surroundings import near_walls
 from sim.state import ActorStates, ActorStatics
 
 _RAYS = 2048  # 0.18 degrees: a car seen from behind at 150 m still spans four
+_LOW_WALL_M = 0.5  # lower ones (kerbs, platforms) hide nobody's middle
 _MAX_OBJECTS = 512  # boxes within reach of one sensor; far above a full junction
-_QUANTILES = 4096
 
 
 class ObjectSensor:
     """One sensor set. Its noise belongs to (seed, name)."""
 
-    def __init__(self, params: ObjectParams, seed: int, name: str, tick_ms: int) -> None:
+    def __init__(
+        self,
+        params: ObjectParams,
+        seed: int,
+        name: str,
+        tick_ms: int,
+        environment: Environment | None = None,
+        walls: F64 | None = None,
+    ) -> None:
         self._params = params
+        self._walls = walls[:, walls[4] > _LOW_WALL_M] if walls is not None else np.zeros((5, 0))
+        # A set leans on its lidar where the camera sees nothing: weather reaches it as it reaches a lidar.
+        weather = environment or Environment()
+        lost = weather.drop_out("lidar")
         self._period = ticks(params.period_ms, tick_ms, f"sensors.objects.period_ms of {name}")
         self._key = np.uint64(streams.key(seed, f"objects/{name}"))
         self._numbers: F64 = np.array(
             [
-                params.range_m,
+                reach_m(params.range_m, weather.extinction_per_m("lidar")),
                 params.height_m,
                 params.field_of_view_rad,
                 params.min_visible,
@@ -44,7 +58,7 @@ class ObjectSensor:
                 params.yaw_sigma_rad,
                 params.speed_sigma_mps,
                 params.size_sigma_m,
-                params.miss_probability,
+                params.miss_probability + (1.0 - params.miss_probability) * lost,
             ]
         )
         azimuth = np.arange(_RAYS) * (2.0 * math.pi / _RAYS)
@@ -117,6 +131,7 @@ class ObjectSensor:
                 statics.rear_overhang_m,
                 statics.hitch_x_m,
                 statics.rear_length_m,
+                near_walls(self._walls, x_m, y_m, self._params.range_m),
                 self._numbers,
                 self._normal,
                 *self._rays,
@@ -144,9 +159,17 @@ class RoadsideSensor:
     """The surveyed object sensor of one roadside unit at (x_m, y_m)."""
 
     def __init__(
-        self, params: ObjectParams, seed: int, name: str, tick_ms: int, x_m: float, y_m: float
+        self,
+        params: ObjectParams,
+        seed: int,
+        name: str,
+        tick_ms: int,
+        x_m: float,
+        y_m: float,
+        environment: Environment | None = None,
+        walls: F64 | None = None,
     ) -> None:
-        self._sensor = ObjectSensor(params, seed, name, tick_ms)
+        self._sensor = ObjectSensor(params, seed, name, tick_ms, environment, walls)
         self._place = (x_m, y_m)
 
     def sample(self, now: Now, states: ActorStates, statics: ActorStatics) -> ObjectList | None:
@@ -154,11 +177,3 @@ class RoadsideSensor:
         if not self._sensor.is_due(now):
             return None
         return self._sensor.from_pole(now, *self._place, states, statics)
-
-
-def normal_quantiles() -> F64:
-    """Standard normal quantiles at the centres of 4096 equal parts, scaled to unit variance: a draw is one look-up."""
-    normal = NormalDist()
-    table = np.array([normal.inv_cdf((k + 0.5) / _QUANTILES) for k in range(_QUANTILES)])
-    scaled: F64 = table / table.std()
-    return scaled

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from protocols.errors import ConfigError
+from sim.sensors.environment import constellation
 
 _FILE = Path(__file__).with_name("presets.toml")
 
@@ -51,9 +52,24 @@ class GnssParams:
     bias_sigma_m: float = 0.035
     bias_time_s: float = 60.0
     height_factor: float = 2.0  # vertical error over horizontal
+    best_quality: int = 4  # protocols.sensing.FixQuality the two sigmas above belong to
+    fix_age_s: float = 10.0  # an RTK fix needs corrections younger than this,
+    float_age_s: float = 60.0  # a float solution younger than this; else code only
+    fix_satellites: int = 8
+    float_satellites: int = 6
+    min_satellites: int = 4  # fewer: no position
+    float_sigma_m: float = 0.35
+    single_sigma_m: float = 1.5
+    constellation: str = "both"  # environment.toml: both, beidou, gps
 
     def __post_init__(self) -> None:
         _not_negative(self, "gnss")
+        if self.best_quality not in (1, 2, 3, 4):
+            raise ConfigError(
+                f"sensors.gnss.best_quality = {self.best_quality}, expected 1 (single), 2 (DGNSS), "
+                "3 (RTK float) or 4 (RTK fix)"
+            )
+        constellation(self.constellation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,8 @@ class ImuParams:
     yaw_rate_bias_sigma_radps: float = 0.0005
     bias_time_s: float = 300.0
     yaw_sigma_rad: float = 0.003
+    accel_walk_mps2_per_sqrt_s: float = 0.0  # random walk on top of the bias
+    yaw_rate_walk_radps_per_sqrt_s: float = 0.0
 
     def __post_init__(self) -> None:
         _not_negative(self, "imu")
@@ -81,6 +99,7 @@ class OdometryParams:
     speed_scale_sigma: float = 0.003  # one draw per vehicle and run: tyre radius
     steer_sigma_rad: float = 0.001
     hitch_sigma_rad: float = 0.002
+    speed_step_mps: float = 0.0  # quantisation; 0: none
 
     def __post_init__(self) -> None:
         _not_negative(self, "odometry")
@@ -125,14 +144,17 @@ _TABLE = {
 
 def preset(kind: type[_P], name: str) -> _P:
     """A named set of parameters, e.g. `preset(ObjectParams, "roadside")`; ConfigError lists the names."""
-    table = _data()[_TABLE[kind]]
+    return kind(**table_of(_TABLE[kind], name))
+
+
+def table_of(kind: str, name: str) -> dict[str, Any]:
+    """The numbers of `[kind.name]` in presets.toml."""
+    table = _data()[kind]
     if name not in table:
         raise ConfigError(
-            f"sensor preset {_TABLE[kind]}.{name!r} does not exist; presets are "
-            f"{', '.join(sorted(table))}"
+            f"sensor preset {kind}.{name!r} does not exist; presets are {', '.join(sorted(table))}"
         )
-    row = {k: v for k, v in table[name].items() if k not in ("source", "confidence")}
-    return kind(**row)
+    return {k: v for k, v in table[name].items() if k not in ("source", "confidence")}
 
 
 @cache
@@ -143,7 +165,7 @@ def _data() -> dict[str, Any]:
 def _not_negative(params: Any, table: str) -> None:
     for item in fields(params):
         value = getattr(params, item.name)
-        if item.name == "bore_sight_rad":
+        if item.name in ("bore_sight_rad", "constellation"):
             continue
         if not (math.isfinite(value) and value >= 0.0) or (item.name == "period_ms" and value < 1):
             raise ConfigError(

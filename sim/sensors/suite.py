@@ -9,8 +9,10 @@ from protocols.roads.network import F64, I32
 from protocols.sensing import FleetReading, Readings
 from protocols.simtime import Now, ticks
 from sim.sensors import _kernels
+from sim.sensors.draws import normal_quantiles
+from sim.sensors.environment import Environment
 from sim.sensors.navigation import GnssSensor, ImuSensor, OdometrySensor
-from sim.sensors.objects import ObjectSensor, normal_quantiles
+from sim.sensors.objects import ObjectSensor
 from sim.sensors.params import FleetParams, VehicleSensorParams
 from sim.state import ActorStates, ActorStatics
 
@@ -18,12 +20,25 @@ from sim.state import ActorStates, ActorStatics
 class SensorSuite:
     """GNSS, IMU, odometry and object detection of one vehicle. Noise belongs to (seed, name)."""
 
-    def __init__(self, params: VehicleSensorParams, seed: int, name: str, tick_ms: int) -> None:
+    def __init__(
+        self,
+        params: VehicleSensorParams,
+        seed: int,
+        name: str,
+        tick_ms: int,
+        environment: Environment | None = None,
+        lane_road: I32 | None = None,
+        walls: F64 | None = None,
+    ) -> None:
         p = params
-        self._gnss = GnssSensor(p.gnss, seed, name, tick_ms) if p.gnss else None
+        self._gnss = (
+            GnssSensor(p.gnss, seed, name, tick_ms, environment, lane_road) if p.gnss else None
+        )
         self._imu = ImuSensor(p.imu, seed, name, tick_ms) if p.imu else None
         self._odometry = OdometrySensor(p.odometry, seed, name, tick_ms) if p.odometry else None
-        self._objects = ObjectSensor(p.objects, seed, name, tick_ms) if p.objects else None
+        self._objects = (
+            ObjectSensor(p.objects, seed, name, tick_ms, environment, walls) if p.objects else None
+        )
 
     def sample(self, now: Now, row: int, states: ActorStates, statics: ActorStatics) -> Readings:
         """Whatever is fitted and due for the vehicle in `row`; call once per tick, in order."""

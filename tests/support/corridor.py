@@ -13,6 +13,7 @@ from scenarios.formats.opendrive import read
 from scenarios.load import load_scene
 from sim.compose import RunOptions, _Builder
 from sim.config import Resolved, resolve
+from sim.log.header import RunHeader
 from sim.loop import Loop
 from sim.world import HeadlessWorld, UnitVehicle
 
@@ -34,7 +35,8 @@ def resolved(*overrides: str) -> Resolved:
 
 def wired(*overrides: str) -> Loop:
     """Everything of the scene, wired as `icv run` does."""
-    return _Builder(resolved(*overrides), RunOptions(picture=False)).loop()
+    header = RunHeader("test", "", 1, "", 10_000_000)
+    return _Builder(resolved(*overrides), RunOptions(picture=False)).loop(header)
 
 
 def put(

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from protocols.messages import ActorKind
+from protocols.roads.network import F64
 from protocols.simtime import Now
+from sim.sensors.detection_params import detection_params
+from sim.sensors.detections import make_model
+from sim.sensors.environment import Environment
 from sim.sensors.params import ObjectParams
 from sim.state import ActorStates, ActorStatics, empty_states, empty_statics
 
@@ -60,3 +67,36 @@ class Scene:
 
     def bus(self, x_m: float, y_m: float, yaw_rad: float = 0.0) -> int:
         return self.add(x_m, y_m, yaw_rad, 0.0, 12.0, 2.55, 3.2, ActorKind.BUS)
+
+
+NO_WALLS = np.zeros((5, 0))
+LEVEL = 0.001  # significance of every statistical test here; seeds are fixed, so each passes or fails for good
+
+
+def at(k: int, step_ns: int = 100_000_000) -> int:
+    """Time of sample k."""
+    return k * step_ns
+
+
+def ring(count: int, radius_m: float, **body: Any) -> Scene:
+    """Cars side-on around the origin at one distance; none hides another."""
+    scene = Scene(max(64, count))
+    for k in range(count):
+        azimuth = 2.0 * math.pi * (k + 0.5) / count
+        scene.add(
+            radius_m * math.cos(azimuth), radius_m * math.sin(azimuth), azimuth + 0.5 * math.pi, **body
+        )  # fmt: skip
+    return scene
+
+
+def model(
+    kind: str,
+    name: str,
+    env: Environment | None = None,
+    walls: F64 = NO_WALLS,
+    key: int = 7,
+    **changes: float,
+) -> Any:
+    """A sensor model of a preset with changes; no clutter unless asked for."""
+    params = detection_params(kind, name, {"clutter_per_scan": 0.0, **changes})
+    return make_model(params, key, f"{kind}/test", env or Environment(), walls)
