@@ -15,7 +15,7 @@ import numpy as np
 
 from protocols import topics
 from protocols.errors import IcvError, UnitError
-from protocols.messages import Message, Plan, SignalCommand, VehicleCommand
+from protocols.messages import BasicSafetyBatch, Message, Plan, SignalCommand, VehicleCommand
 from protocols.participant import Inbox, Outbox, Participant, Transmission
 from protocols.simtime import Now
 from protocols.wire import MAX_TEXT
@@ -140,6 +140,12 @@ def _check_transmission(name: str, now: Now, kind: topics.Sender, item: Transmis
         raise UnitError(f"{where(name, now)} put {item.topic!r} on the air; it is no radio topic")
     _allowed(name, now, kind, item.topic)
     _check_type(name, now, item.topic, item.message, row.message)
+    if isinstance(item.message, BasicSafetyBatch) and kind != topics.Sender.FLEET:
+        rows = item.message.station_id.size
+        if rows != 1:
+            raise UnitError(
+                f"{where(name, now)} sent a {item.topic} of {rows} vehicles, expected its own one"
+            )
     if not 0 <= item.message.t_ns <= now.t_ns:
         raise UnitError(
             f"{where(name, now)}: {item.topic} is stamped {item.message.t_ns} ns, "

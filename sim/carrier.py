@@ -11,6 +11,7 @@ from protocols.simtime import Now
 from protocols.zmq_bus import Greeting, Limits, ZmqBus
 from protocols.zmq_net import SERVER_NAME, load_keys
 from scenarios.spec import SceneSpec
+from scenarios.verdict import Outcome
 from sim.log.header import RunHeader
 from sim.timing import Clock, Durations
 from sim.unit_processes import UnitProcesses
@@ -86,7 +87,7 @@ class CarrierBus:
 
     def end(self, outcome: str) -> None:
         """Tells the units that the run is over."""
-        self._is_over = outcome != "infrastructure error"
+        self._is_over = outcome != Outcome.INFRASTRUCTURE_ERROR.value
         self._bus.end(outcome)
 
     def close(self) -> None:

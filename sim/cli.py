@@ -181,7 +181,11 @@ def run(
     from sim.compose import RunOptions, run_scene
 
     options = RunOptions(
-        cache_dir=map_cache, carrier=_carrier(bus, listen, keys), tap=tap, realtime=realtime
+        cache_dir=map_cache,
+        carrier=_carrier(bus, listen, keys),
+        keys=keys,
+        tap=tap,
+        realtime=realtime,
     )
     try:
         with Progress(f"{spec.name}, seed {spec.seed}", spec.duration_s, quiet) as progress:

@@ -22,12 +22,13 @@ from protocols.roads.geometry import lane_pose
 from protocols.roads.matching import RoadIndex, build_index
 from protocols.roads.network import RoadNetwork
 from protocols.simtime import NS_PER_S, ticks
+from protocols.zmq_net import SERVER_NAME, Keys, load_keys
 from roadside.unit import RoadsideUnit
 from scenarios.criteria import Judge, RearSection
 from scenarios.formats.opendrive import read
 from scenarios.load import find_map
 from scenarios.spec import SceneSpec
-from scenarios.verdict import Verdict
+from scenarios.verdict import Outcome, Verdict
 from sim.carrier import Carrier, CarrierBus
 from sim.config import Resolved, ResolvedVehicle, resolve, resolved_json
 from sim.log.diff import compare
@@ -99,6 +100,7 @@ class RunOptions:
     check: ReplayCheck | None = None  # a recording that the run must equal
     clock: Clock = time.perf_counter_ns
     carrier: Carrier | None = None  # units in other processes; None: in this one
+    keys: Path | None = None  # folder of CURVE keys, for a tap that others can reach
     tap: str = ""  # address on which the log's records are published
     realtime: bool = False  # hold the run back to wall time
 
@@ -136,7 +138,7 @@ def run_scene(
     except ValueError as error:  # a period that is no whole number of ticks
         raise ConfigError(f"{spec.name}, tick_ms = {spec.tick_ms}: {error}") from error
     log = loop.log = LogWriter(log_path, header) if options.record else SilentLog()
-    outcome = "infrastructure error"
+    outcome = Outcome.INFRASTRUCTURE_ERROR.value
     try:
         built.open(loop, out)
         ready_ns, ready_cpu = options.clock(), time.process_time()
@@ -297,12 +299,16 @@ class _Builder:
     def open(self, loop: Loop, out: Path) -> None:
         """What needs the world outside: the tap, real time, units that have to join."""
         if self.options.tap and isinstance(loop.log, LogWriter):
-            self.tap = Tap(self.options.tap)
+            self.tap = Tap(self.options.tap, self._keys())
             loop.log.tap = self.tap.publish
         if self.options.realtime:
             loop.pace = RealTime(self.options.clock, time.sleep)
         if isinstance(loop.bus, CarrierBus):
             loop.bus.open(out / "units")
+
+    def _keys(self) -> Keys | None:
+        folder = self.options.keys
+        return load_keys(folder, SERVER_NAME) if folder is not None else None
 
     def close(self, loop: Loop, outcome: str) -> None:
         """Lets go of all that."""

@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from protocols import codec, topics
-from protocols.bus import Bus
+from protocols.bus import Bus, where
+from protocols.errors import UnitError
 from protocols.judging import Event, EventKind, RunFacts
 from protocols.messages import (
     BasicSafetyBatch,
@@ -41,6 +42,7 @@ from sim.radio.fates import Fate, TickFates
 from sim.signal_watch import SignalWatch
 from sim.world import HeadlessWorld
 
+NOWHERE_M = 1e9
 LIGHTS_NS = 100_000_000  # controllers step this often, so lights cannot change in between
 
 
@@ -201,7 +203,10 @@ class Loop:
             )  # fmt: skip
             rows = 1
         else:
-            assert isinstance(item.message, BasicSafetyBatch)
+            if not isinstance(item.message, BasicSafetyBatch):
+                raise UnitError(
+                    f"{where(name, now)} sent {item.topic} but has no antenna; only roadside units of the scene have one"
+                )
             origin = self._fleet(item.message.station_id)
             rows = origin.id.size
         seq = self.air.send(name, item.topic, item.message, data, origin)
@@ -266,10 +271,15 @@ class Loop:
         """Where the vehicles of a batch stand (truth: radio is physics)."""
         states = self.world.states
         rows = np.flatnonzero(states.valid)
+        if not rows.size:
+            nowhere = np.full(ids.size, NOWHERE_M)
+            return Stations(ids, nowhere, nowhere, np.zeros(ids.size))
         order = rows[np.argsort(states.id[rows], kind="stable")]
         at = order[np.minimum(np.searchsorted(states.id[order], ids), order.size - 1)]
         height = self.world.statics.height_m[at]
-        return Stations(ids, states.x_m[at], states.y_m[at], height)
+        # Who has left the world, or never was in it, is heard by nobody.
+        x = np.where(states.id[at] == ids, states.x_m[at], NOWHERE_M)
+        return Stations(ids, x, states.y_m[at], height)
 
     def _count(self, fates: TickFates) -> None:
         heard = np.add.reduceat(

@@ -288,7 +288,7 @@ class End(_message.Message):
 
     OUTCOME_FIELD_NUMBER: _builtins.int
     outcome: _builtins.str
-    """"pass", "fail", "infrastructure error", ..."""
+    """"pass", "fail", "infrastructure_error", "nothing_ran" """
     def __init__(
         self,
         *,

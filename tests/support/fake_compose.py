@@ -34,6 +34,7 @@ class Options:
 
     cache_dir: Path | None = None
     carrier: Any = None
+    keys: Path | None = None
     tap: str = ""
     realtime: bool = False
 
