@@ -159,7 +159,7 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class RoadsideSafety:
-    """RSM: participants that a roadside unit perceives. Columns (n,). `track_id` is the unit's own, not an actor id."""
+    """RSM: participants that a roadside unit perceives. Columns (n,). `track_id` is unique among units, not an actor id."""
 
     t_ns: int
     node_id: int
@@ -171,7 +171,12 @@ class RoadsideSafety:
     speed_mps: F64
     length_m: F64
     width_m: F64
-    sigma_m: F64  # 1-sigma position uncertainty
+    sigma_m: F64  # 1-sigma position uncertainty of one axis
+    cov_xx_m2: F64  # covariance of the position, world frame
+    cov_xy_m2: F64
+    cov_yy_m2: F64
+    sigma_v_mps: F64  # 1-sigma uncertainty of one axis of the velocity
+    age_s: F64  # since the first detection under this id, by whichever unit
 
 
 @dataclass(frozen=True, slots=True)

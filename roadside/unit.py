@@ -1,8 +1,8 @@
 """A roadside unit: runs the signals of its junctions, tells the road what it knows, answers requests for priority.
 
-Every 100 ms: SPAT of each junction, RSM of what its sensors see; every second: MAP. A VIR is answered by an RSC and reaches
-the junction's controller as a priority request. Sensors and loops come as readings; the lights leave as a SignalCommand
-when one changes. Bytes and positions on the air are the codec's business.
+Every 100 ms: SPAT of each junction, RSM of what its sensors see, under identities shared with neighbours; every second: MAP. A VIR
+is answered by an RSC and reaches the junction's controller as a priority request. Sensors and loops come as readings; the
+lights leave as a SignalCommand when one changes. Bytes and positions on the air are the codec's business.
 """
 
 from __future__ import annotations
@@ -28,17 +28,19 @@ from protocols.participant import Inbox, Outbox, Transmission
 from protocols.roads.network import I32, U8, RoadNetwork
 from protocols.simtime import NS_PER_MS, Now, ticks
 from roadside.map_message import build_map, junction_centre
+from roadside.perception import Perception
 from roadside.signals import (
+    Cabinet,
     Controller,
-    Forecaster,
     GroupForecast,
     PriorityRequest,
     SignalPlan,
-    compile_plan,
+    signal_forecaster,
+    signal_machine,
 )
 from roadside.signals.priority import Answer
 from roadside.signals.wiring import Wiring
-from roadside.tracking import Tracker, TrackingConfig
+from roadside.tracking import TrackingConfig
 
 PERIOD_MS = 100
 MAP_EVERY_NS = 1000 * NS_PER_MS
@@ -48,13 +50,12 @@ class _Node:
     """One junction of the unit."""
 
     def __init__(self, net: RoadNetwork, plan: SignalPlan) -> None:
-        timing = compile_plan(net, plan)
-        layout = timing.layout
+        self.controller = signal_machine(net, plan)
+        layout = self.controller.timing.layout
         self.node_id = layout.junction + 1
         self.name = layout.name
         self.wiring = Wiring(net, layout)
-        self.controller = Controller(timing)
-        self.forecaster = Forecaster(self.controller)
+        self.forecaster = signal_forecaster(self.controller)
         self.map: Map = build_map(net, layout, self.node_id)
         self.phase_id: list[int] = [int(g) + 1 for g in layout.group]
         self.local = {phase: k for k, phase in enumerate(self.phase_id)}
@@ -125,7 +126,7 @@ class RoadsideUnit:
         self._group: I32 = np.concatenate(
             [node.controller.timing.layout.group for node in self._nodes]
         ).astype(np.int32)
-        self._tracker = Tracker(tracking)
+        self._perception = Perception(self.node_ids[0], (self.x_m, self.y_m), tracking)
         self._map_due_ns = 0
 
     @property
@@ -139,7 +140,7 @@ class RoadsideUnit:
         return self._period_ticks
 
     @property
-    def controllers(self) -> Mapping[int, Controller]:
+    def controllers(self) -> Mapping[int, Controller | Cabinet]:
         """Controllers by node id."""
         return {node.node_id: node.controller for node in self._nodes}
 
@@ -148,8 +149,10 @@ class RoadsideUnit:
         out = Outbox()
         t_ns = now.t_ns
         for received in inbox.messages:
-            if isinstance(received.message, VehicleIntention):
+            if received.topic == "v2x/vir" and isinstance(received.message, VehicleIntention):
                 self._take_request(t_ns, received.message, out)
+            elif received.topic == "v2x/rsm" and isinstance(received.message, RoadsideSafety):
+                self._perception.hear(received.message)
         has_changed = False
         for node in self._nodes:
             has_changed |= self._step(node, t_ns, inbox, out)
@@ -160,26 +163,9 @@ class RoadsideUnit:
             self._map_due_ns = t_ns + MAP_EVERY_NS
             for node in self._nodes:
                 out.transmissions.append(Transmission("v2x/map", replace(node.map, t_ns=t_ns)))
-        if inbox.readings.objects is not None:
-            tracks = self._tracker.update(inbox.readings.objects)
-            out.transmissions.append(
-                Transmission(
-                    "v2x/rsm",
-                    RoadsideSafety(
-                        t_ns=tracks.t_ns,
-                        node_id=self.node_ids[0],
-                        track_id=tracks.track_id,
-                        kind=tracks.kind,
-                        x_m=tracks.x_m,
-                        y_m=tracks.y_m,
-                        yaw_rad=tracks.yaw_rad,
-                        speed_mps=tracks.speed_mps,
-                        length_m=tracks.length_m,
-                        width_m=tracks.width_m,
-                        sigma_m=tracks.sigma_m,
-                    ),
-                )
-            )
+        rsm = self._perception.observe(t_ns, inbox.readings)
+        if rsm is not None:
+            out.transmissions.append(Transmission("v2x/rsm", rsm))
         return out
 
     def _step(self, node: _Node, t_ns: int, inbox: Inbox, out: Outbox) -> bool:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from protocols.errors import ConfigError, IcvError
 from protocols.roads.network import RoadNetwork, UserClass
-from roadside.signals import SignalPlan, compile_plan
+from roadside.signals import SignalPlan, check_plan
 from roadside.signals.phases import default_plans
 from scenarios.load import find_map
 from scenarios.spec import SceneSpec, VehicleSpec
@@ -166,7 +166,7 @@ def _plans(spec: SceneSpec, net: RoadNetwork) -> dict[int, SignalPlan]:
                 f"{where}: junction '{plan.junction}' has two plans; keep one per junction."
             )
         try:
-            compile_plan(net, plan, where)
+            check_plan(net, plan, where)
         except IcvError as error:
             text = str(error)
             raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from error

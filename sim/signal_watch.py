@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from protocols.judging import Event, EventKind
 from protocols.roads.network import I32, U8, RoadNetwork
 from roadside.signals import SignalPlan, compile_plan
-from roadside.signals.invariants import PhaseMonitor, Violation, phase_rules
+from roadside.signals.invariants import RULES, PhaseMonitor, Violation, phase_rules
 
 STEP_NS = 100_000_000
-RULES = ("min_green", "yellow", "sequence", "conflict", "intergreen", "max_red")
 
 
 class SignalWatch:
@@ -60,4 +59,7 @@ class SignalWatch:
             "conflict": f"{own} and {other} were green together",
             "intergreen": f"{own} turned green {found_s:.1f} s after {other} turned red, {expected_s:.1f} s are needed",
             "max_red": f"{own} has been red for {found_s:.1f} s, at most {expected_s:.1f} s are promised",
+            "max_green": f"{own} has been green for {found_s:.1f} s while others wait, at most {expected_s:.1f} s are promised",
+            "flash": f"{own} flashes or is dark while {other} shows a steady green or yellow",
+            "start_up": f"{own} turned green {found_s:.1f} s after flashing, {expected_s:.1f} s of red are promised",
         }[broken.rule]

@@ -82,7 +82,7 @@ class Units:
             self.makers[name] = partial(
                 RoadsideUnit, name, net, plans, spec.tick_ms, x_m=unit.x_m, y_m=unit.y_m
             )
-        fixed = [p for p in left.values() if p.mode == "fixed" and not p.priority.enabled]
+        fixed = [p for p in left.values() if p.is_clockwork]
         if fixed:
             self.makers["rsu/signals"] = partial(
                 FixedTimeBank, net, fixed, spec.tick_ms, "rsu/signals"

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protocols.v1 import bsm_pb2 as protocols_dot_v1_dot_bsm__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protocols/v1/rsm.proto\x12\x06icv.v1\x1a\x16protocols/v1/bsm.proto\"\xd4\x01\n\x0eRoadsideSafety\x12\x0c\n\x04t_ns\x18\x01 \x01(\x03\x12\x0f\n\x07node_id\x18\x02 \x01(\r\x12\x10\n\x08track_id\x18\x03 \x03(\x07\x12\x1f\n\x04kind\x18\x04 \x03(\x0e\x32\x11.icv.v1.ActorKind\x12\x0b\n\x03x_m\x18\x05 \x03(\x01\x12\x0b\n\x03y_m\x18\x06 \x03(\x01\x12\x0f\n\x07yaw_rad\x18\x07 \x03(\x01\x12\x11\n\tspeed_mps\x18\x08 \x03(\x01\x12\x10\n\x08length_m\x18\t \x03(\x01\x12\x0f\n\x07width_m\x18\n \x03(\x01\x12\x0f\n\x07sigma_m\x18\x0b \x03(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protocols/v1/rsm.proto\x12\x06icv.v1\x1a\x16protocols/v1/bsm.proto\"\xb1\x02\n\x0eRoadsideSafety\x12\x0c\n\x04t_ns\x18\x01 \x01(\x03\x12\x0f\n\x07node_id\x18\x02 \x01(\r\x12\x10\n\x08track_id\x18\x03 \x03(\x07\x12\x1f\n\x04kind\x18\x04 \x03(\x0e\x32\x11.icv.v1.ActorKind\x12\x0b\n\x03x_m\x18\x05 \x03(\x01\x12\x0b\n\x03y_m\x18\x06 \x03(\x01\x12\x0f\n\x07yaw_rad\x18\x07 \x03(\x01\x12\x11\n\tspeed_mps\x18\x08 \x03(\x01\x12\x10\n\x08length_m\x18\t \x03(\x01\x12\x0f\n\x07width_m\x18\n \x03(\x01\x12\x0f\n\x07sigma_m\x18\x0b \x03(\x01\x12\x11\n\tcov_xx_m2\x18\x0c \x03(\x01\x12\x11\n\tcov_xy_m2\x18\r \x03(\x01\x12\x11\n\tcov_yy_m2\x18\x0e \x03(\x01\x12\x13\n\x0bsigma_v_mps\x18\x0f \x03(\x01\x12\r\n\x05\x61ge_s\x18\x10 \x03(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protocols.v1.rsm_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ROADSIDESAFETY']._serialized_start=59
-  _globals['_ROADSIDESAFETY']._serialized_end=271
+  _globals['_ROADSIDESAFETY']._serialized_end=364
 # @@protoc_insertion_point(module_scope)

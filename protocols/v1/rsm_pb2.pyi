@@ -34,11 +34,16 @@ class RoadsideSafety(_message.Message):
     LENGTH_M_FIELD_NUMBER: _builtins.int
     WIDTH_M_FIELD_NUMBER: _builtins.int
     SIGMA_M_FIELD_NUMBER: _builtins.int
+    COV_XX_M2_FIELD_NUMBER: _builtins.int
+    COV_XY_M2_FIELD_NUMBER: _builtins.int
+    COV_YY_M2_FIELD_NUMBER: _builtins.int
+    SIGMA_V_MPS_FIELD_NUMBER: _builtins.int
+    AGE_S_FIELD_NUMBER: _builtins.int
     t_ns: _builtins.int
     node_id: _builtins.int
     @_builtins.property
     def track_id(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """the unit's own number, not a station id"""
+        """unique among units (node that began it in the upper 12 bits); not a station id"""
 
     @_builtins.property
     def kind(self) -> _containers.RepeatedScalarFieldContainer[_bsm_pb2.ActorKind.ValueType]: ...
@@ -58,7 +63,23 @@ class RoadsideSafety(_message.Message):
     def width_m(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
     @_builtins.property
     def sigma_m(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """1-sigma position uncertainty"""
+        """1-sigma position uncertainty of one axis"""
+
+    @_builtins.property
+    def cov_xx_m2(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """covariance of the position, world frame"""
+
+    @_builtins.property
+    def cov_xy_m2(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    @_builtins.property
+    def cov_yy_m2(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    @_builtins.property
+    def sigma_v_mps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """1-sigma uncertainty of one axis of the velocity"""
+
+    @_builtins.property
+    def age_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """since the first detection under this id, by whichever unit"""
 
     def __init__(
         self,
@@ -74,10 +95,15 @@ class RoadsideSafety(_message.Message):
         length_m: _abc.Iterable[_builtins.float] | None = ...,
         width_m: _abc.Iterable[_builtins.float] | None = ...,
         sigma_m: _abc.Iterable[_builtins.float] | None = ...,
+        cov_xx_m2: _abc.Iterable[_builtins.float] | None = ...,
+        cov_xy_m2: _abc.Iterable[_builtins.float] | None = ...,
+        cov_yy_m2: _abc.Iterable[_builtins.float] | None = ...,
+        sigma_v_mps: _abc.Iterable[_builtins.float] | None = ...,
+        age_s: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "length_m", b"length_m", "node_id", b"node_id", "sigma_m", b"sigma_m", "speed_mps", b"speed_mps", "t_ns", b"t_ns", "track_id", b"track_id", "width_m", b"width_m", "x_m", b"x_m", "y_m", b"y_m", "yaw_rad", b"yaw_rad"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_s", b"age_s", "cov_xx_m2", b"cov_xx_m2", "cov_xy_m2", b"cov_xy_m2", "cov_yy_m2", b"cov_yy_m2", "kind", b"kind", "length_m", b"length_m", "node_id", b"node_id", "sigma_m", b"sigma_m", "sigma_v_mps", b"sigma_v_mps", "speed_mps", b"speed_mps", "t_ns", b"t_ns", "track_id", b"track_id", "width_m", b"width_m", "x_m", b"x_m", "y_m", b"y_m", "yaw_rad", b"yaw_rad"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

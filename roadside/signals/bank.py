@@ -17,7 +17,7 @@ from protocols.participant import Inbox, Outbox
 from protocols.roads.network import I32, U8, RoadNetwork
 from protocols.simtime import Now, ticks
 from roadside.signals.config import SignalPlan
-from roadside.signals.controller import Controller
+from roadside.signals.machine import signal_machine
 from roadside.signals.timing import RED, YELLOW, Timing, compile_plan
 from roadside.signals.wiring import Wiring
 
@@ -36,9 +36,9 @@ class FixedTimeBank:
         self._period_ticks = ticks(PERIOD_MS, tick_ms, f"{name}: period")
         timings = [compile_plan(net, plan, f"plans[{n}]") for n, plan in enumerate(plans)]
         for n, timing in enumerate(timings):
-            if not timing.is_fixed or timing.plan.priority.enabled:
+            if not timing.plan.is_clockwork:
                 raise ValueError(
-                    f"plans[{n}] of junction '{timing.plan.junction}' is actuated or has priority; "
+                    f"plans[{n}] of junction '{timing.plan.junction}' is not a fixed plan without priority, schedule or modes; "
                     f"the bank runs fixed plans only, give it a controller of its own"
                 )
         if len({timing.layout.junction for timing in timings}) != len(timings):
@@ -129,11 +129,11 @@ class SignalControllerUnit:
         self, net: RoadNetwork, plan: SignalPlan, tick_ms: int, name: str | None = None
     ) -> None:
         """Compile `plan` against `net`; ConfigError as in `compile_plan`."""
-        timing = compile_plan(net, plan)
+        self.controller = signal_machine(net, plan)
+        timing = self.controller.timing
         self._name = name or f"rsu/signals-{timing.layout.id}"
         self._period_ticks = ticks(PERIOD_MS, tick_ms, f"{self._name}: period")
         self._wiring = Wiring(net, timing.layout)
-        self.controller = Controller(timing)
         self._light: U8 | None = None
 
     @property

@@ -2,58 +2,49 @@
 
 Times are seconds and whole multiples of 0.1 s, the step of the controller, so that no plan is ever rounded. Defaults and
 upper limits come from `limits.toml`, which names their sources. `SignalPlan` checks what it can without a road network;
-`roadside.signals.timing.compile_plan` checks the rest against one.
+`roadside.signals.timing.compile_plan` checks the rest against one. Rings, further plans and operating modes are in
+`roadside.signals.operation`.
 """
 
 from __future__ import annotations
 
-import tomllib
-from importlib import resources
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-STEP_NS: Final = 100_000_000
-"""The controller is stepped every 100 ms, and every duration is a whole number of steps."""
+from roadside.signals.durations import (
+    STEP_NS,
+    Seconds,
+    SignalModel,
+    practice,
+    steps_ns,
+    upper_limit,
+)
+from roadside.signals.operation import (
+    InsertPlan,
+    OperationPlan,
+    PatternPlan,
+    RingPlan,
+    ScheduleEntry,
+    TransitionPlan,
+    is_mode,
+)
 
-
-def _limits() -> dict[str, dict[str, float]]:
-    text = resources.files("roadside.signals").joinpath("limits.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
-_LIMITS: Final = _limits()
-
-
-def practice(name: str) -> float:
-    """The default of practice called `name` in `limits.toml`."""
-    return float(_LIMITS[name]["value"])
-
-
-def upper_limit(name: str) -> float:
-    """The highest value that practice allows for `name` in `limits.toml`."""
-    return float(_LIMITS[name]["limit"])
-
-
-def steps_ns(seconds: float) -> int:
-    """Nanoseconds of a duration that has passed validation (whole steps)."""
-    return round(seconds * 10) * STEP_NS
-
-
-def _whole_steps(seconds: float) -> float:
-    if abs(seconds * 10 - round(seconds * 10)) > 1e-6:
-        raise ValueError(f"{seconds} s is not a whole multiple of 0.1 s; round it to one decimal")
-    return seconds
+__all__ = [
+    "STEP_NS",
+    "IntergreenPlan",
+    "PedestrianPlan",
+    "PriorityPlan",
+    "Seconds",
+    "SignalPlan",
+    "StagePlan",
+    "practice",
+    "steps_ns",
+    "upper_limit",
+]
 
 
-Seconds = Annotated[float, Field(ge=0.0, le=3600.0), AfterValidator(_whole_steps)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StagePlan(_Model):
+class StagePlan(SignalModel):
     """Groups that are green together, and for how long."""
 
     name: str = Field(min_length=1)
@@ -85,7 +76,7 @@ class StagePlan(_Model):
         return self
 
 
-class PedestrianPlan(_Model):
+class PedestrianPlan(SignalModel):
     """Walk and clearance of one pedestrian group; the clearance is shown as YELLOW."""
 
     group: str
@@ -98,7 +89,7 @@ class PedestrianPlan(_Model):
     )
 
 
-class IntergreenPlan(_Model):
+class IntergreenPlan(SignalModel):
     """Longer clearance between two groups than yellow plus all-red: end of green to start of green."""
 
     from_group: str
@@ -106,7 +97,7 @@ class IntergreenPlan(_Model):
     intergreen_s: Seconds
 
 
-class PriorityPlan(_Model):
+class PriorityPlan(SignalModel):
     """What a bus may get, and what it may never cost."""
 
     enabled: bool = False
@@ -129,14 +120,19 @@ class PriorityPlan(_Model):
         default=None, description="grant only vehicles at least this late; none: grant all"
     )
     arrival_margin_s: Seconds = practice("arrival_margin_s")
+    insert: InsertPlan | None = Field(
+        default=None,
+        description="an extra stage between two others, for a bus no other grant helps",
+    )
 
 
-class SignalPlan(_Model):
+class SignalPlan(SignalModel):
     """How one junction's signals run."""
 
     junction: str = Field(min_length=1, description="OpenDRIVE junction id or name")
-    mode: Literal["fixed", "actuated"] = "fixed"
-    stages: tuple[StagePlan, ...] = Field(min_length=1, max_length=32)
+    mode: Literal["fixed", "actuated", "ring_barrier"] = "fixed"
+    stages: tuple[StagePlan, ...] = Field(default=(), max_length=32, validate_default=True)
+    rings: RingPlan | None = Field(default=None, description="mode ring_barrier only")
     yellow_s: Annotated[Seconds, Field(ge=2.0, le=6.0)] = practice("yellow_s")
     all_red_s: Annotated[Seconds, Field(le=20.0)] = practice("all_red_s")
     gap_s: Annotated[Seconds, Field(ge=0.5, le=20.0)] = practice("gap_s")
@@ -149,14 +145,64 @@ class SignalPlan(_Model):
     pedestrians: tuple[PedestrianPlan, ...] = ()
     intergreens: tuple[IntergreenPlan, ...] = ()
     priority: PriorityPlan = PriorityPlan()
+    plans: tuple[PatternPlan, ...] = Field(
+        default=(), max_length=64, description="further plans of the same stages or phases"
+    )
+    schedule: tuple[ScheduleEntry, ...] = Field(
+        default=(), description="which plan or mode from when on"
+    )
+    transition: TransitionPlan = TransitionPlan()
+    operation: OperationPlan | None = Field(
+        default=None, description="start-up, modes, remote control, supervision of detectors"
+    )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the plan only runs stages: nothing that changes at run time beyond demand and priority."""
+        return (
+            self.mode != "ring_barrier"
+            and not self.plans
+            and not self.schedule
+            and self.operation is None
+            and self.priority.insert is None
+        )
+
+    @property
+    def is_clockwork(self) -> bool:
+        """Whether the lights are a function of time alone, as `FixedTimeBank` needs."""
+        return self.is_plain and self.mode == "fixed" and not self.priority.enabled
+
+    @field_validator("stages")
+    @classmethod
+    def _check_stages(
+        cls, stages: tuple[StagePlan, ...], info: ValidationInfo
+    ) -> tuple[StagePlan, ...]:
+        if info.data.get("mode") == "ring_barrier":
+            if stages:
+                raise ValueError("stages belong to fixed and actuated plans; a ring plan has rings")
+        elif not stages:
+            raise ValueError("found no stage; name at least one")
+        return stages
 
     @model_validator(mode="after")
     def _check(self) -> SignalPlan:
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             raise ValueError(f"two stages of junction {self.junction!r} share a name: {names}")
-        if self.cycle_s is not None and self.mode == "actuated":
+        if self.cycle_s is not None and self.mode != "fixed":
             raise ValueError(
-                "cycle_s is given for an actuated plan, which has no fixed cycle; drop it"
+                f"cycle_s is given for a plan of mode {self.mode!r}, which has no fixed cycle; drop it"
             )
+        if (self.rings is not None) != (self.mode == "ring_barrier"):
+            raise ValueError("mode 'ring_barrier' and the section rings go together")
+        known = {"base"} | {pattern.name for pattern in self.plans}
+        if len(known) != len(self.plans) + 1:
+            raise ValueError("two plans share a name; 'base' is the one of the stages themselves")
+        for n, entry in enumerate(self.schedule):
+            if entry.run not in known and not is_mode(entry.run):
+                raise ValueError(
+                    f"schedule[{n}].run = {entry.run!r} is neither a plan nor a mode; plans: {', '.join(sorted(known))}"
+                )
+        if list(self.schedule) != sorted(self.schedule, key=lambda e: e.at_s):
+            raise ValueError("schedule entries are not in order of at_s; sort them")
         return self

@@ -45,6 +45,11 @@ class Controller:
 
     def __init__(self, timing: Timing, t0_ns: int = 0) -> None:
         """A controller that shows at `t0_ns` what it would show had it always run (fixed) or its first stage (actuated)."""
+        if not timing.plan.is_plain:
+            raise ValueError(
+                f"the plan of junction '{timing.layout.id}' has rings, further plans, modes or an inserted stage; a Controller "
+                f"runs plain stages only, build its machine with signal_machine()"
+            )
         self.timing = timing
         size = timing.layout.num_groups
         self._groups = range(size)
@@ -325,10 +330,13 @@ class Controller:
 
     # ---- looking ahead -------------------------------------------------------------------------------------------
 
-    def chain(self, t_ns: int, look: Look, grant: Grant | None, count: int) -> list[Run]:
+    def chain(
+        self, t_ns: int, look: Look, grant: Grant | None, count: int, is_wide: bool = True
+    ) -> list[Run]:
         """The running green and those that follow, at most `count` (one more while changing), as things stand at `t_ns`.
 
-        EARLIEST and LATEST bound what new traffic and new grants could do; `grant` is carried out in every look.
+        EARLIEST and LATEST bound what new traffic and, where `is_wide`, other grants could do; `grant` is carried out in
+        every look.
         """
         timing = self.timing
         need = 0
@@ -337,13 +345,22 @@ class Controller:
             upcoming = self.next_stage if self.is_changing else self.stage
             if not timing.has(upcoming, grant.group):
                 target = grant.group
-                plain = self._walk_chain(t_ns, look, None, 2 * timing.num_stages, target, 0)
+                plain = self._walk_chain(
+                    t_ns, look, None, 2 * timing.num_stages, target, 0, is_wide
+                )
                 start = next((r.start_ns for r in plain[1:] if timing.has(r.stage, target)), 0)
                 need = max(0, start - grant.until_ns)
-        return self._walk_chain(t_ns, look, grant, count, target, need)
+        return self._walk_chain(t_ns, look, grant, count, target, need, is_wide)
 
     def _walk_chain(
-        self, t_ns: int, look: Look, grant: Grant | None, count: int, target: int, need: int
+        self,
+        t_ns: int,
+        look: Look,
+        grant: Grant | None,
+        count: int,
+        target: int,
+        need: int,
+        is_wide: bool,
     ) -> list[Run]:
         """Stages in a row; up to the one that serves `target` (-1: none), `need` ns are cut from them."""
         timing = self.timing
@@ -352,8 +369,7 @@ class Controller:
         stage, start, run = self.stage, self.start_ns, self.run
         is_current = not self.is_changing
         served = 1 << stage
-        cycle = self.cycle
-        may_widen = look != Look.LIKELY and cycle >= self.desk.next_grant_cycle
+        may_widen = is_wide and look != Look.LIKELY
         if not is_current:
             out.append(Run(stage, start, self.end_ns))
             stage, start, run = self.next_stage, self.next_start_ns, run + 1
@@ -387,7 +403,6 @@ class Controller:
                 )
             elif may_widen and look == Look.LATEST and self.may_hold[stage]:
                 end = max(end, base + self._extension_ns)
-                may_widen = False
             if is_current and look == Look.LIKELY and t_ns >= base and self._would_end_ns is None:
                 self._would_end_ns = base
             out.append(Run(stage, start, end))

@@ -57,8 +57,9 @@ def _forecast(c: Controller) -> tuple[GroupForecast, ...]:
     if timing.is_fixed and not timing.plan.priority.enabled:
         earliest = latest = likely
     else:
-        earliest = c.chain(c.t_ns, Look.EARLIEST, c.grant, count)
-        latest = c.chain(c.t_ns, Look.LATEST, c.grant, count)
+        # A running grant may be dropped at any time, so the bounds do not count on it.
+        earliest = c.chain(c.t_ns, Look.EARLIEST, None, count)
+        latest = c.chain(c.t_ns, Look.LATEST, None, count)
     return tuple(_group(c, k, likely, earliest, latest) for k in range(timing.layout.num_groups))
 
 

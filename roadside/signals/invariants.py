@@ -3,8 +3,9 @@
 The monitor shares no code with the controller: it is told the rules as plain numbers (`phase_rules` reads them from a plan
 and the road network) and sees only the lights. Rules: minimum green
 (walk for pedestrians), yellow of the right length between green and red, no green without red before it, conflicting groups
-never green together and an intergreen between them, no red longer than the cap. Lights are sampled, so times are exact up to
-one step; `step_ns` is the tolerance.
+never green together and an intergreen between them, no red longer than the cap, no green longer than its maximum while others
+wait; flashing and dark begin from red, in all groups at once, and end in red, which lasts before the first green. Lights are
+sampled, so times are exact up to one step; `step_ns` is the tolerance.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ import numpy as np
 
 from protocols.messages import Light
 from protocols.roads.network import RoadNetwork
-from roadside.signals.config import SignalPlan
+from roadside.signals.config import SignalPlan, practice
+from roadside.signals.layout import JunctionLayout
 from roadside.signals.timing import compile_plan
 
 _PROTECTED, _PERMISSIVE = int(Light.GREEN_PROTECTED), int(Light.GREEN_PERMISSIVE)
 _RED, _YELLOW = int(Light.RED), int(Light.YELLOW)
 _GREENS = (_PROTECTED, _PERMISSIVE)
+_OFF = (int(Light.DARK), int(Light.FLASHING_RED), int(Light.FLASHING_YELLOW))
+_FLASHES = _OFF[1:]
+RULES = (
+    "min_green", "yellow", "sequence", "conflict", "intergreen", "max_red", "max_green", "flash", "start_up",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,10 @@ class PhaseRules:
     never_together: frozenset[tuple[int, int]]  # whatever they show; both orders are listed
     gives_way: frozenset[tuple[int, int]]  # (a, b): a may share green with b only while permissive
     clearance_ns: dict[tuple[int, int], int]  # (a, b): least time from red of a to green of b
+    max_green_ns: tuple[
+        int | None, ...
+    ] = ()  # longest green while another group waits; empty: none
+    start_red_ns: int = 0  # least red between flashing or dark and the first green
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class Violation:
     """One broken rule. `other` is the second group where two are involved, else -1."""
 
     t_ns: int
-    rule: str  # min_green, yellow, sequence, conflict, intergreen, max_red
+    rule: str  # one of RULES
     group: int
     other: int
     found_ns: int
@@ -64,6 +75,10 @@ class PhaseMonitor:
         self._red_ns: list[int | None] = [None] * size  # when the group last turned red
         self._wait_ns: list[int | None] = [None] * size
         self._has_reported_red = [False] * size
+        self._contested_ns: list[int | None] = [None] * size  # green while another group waits
+        self._has_reported_green = [False] * size
+        self._off_ns: int | None = None  # last sample with any group flashing or dark
+        self._is_mixed = False
         self._together: set[tuple[int, int]] = set()
 
     def step(
@@ -85,6 +100,8 @@ class PhaseMonitor:
         self._light = now
         self._judge_greens(t_ns, now, old)
         self._judge_reds(t_ns, now, waiting)
+        self._judge_longest(t_ns, now, waiting)
+        self._judge_flashing(t_ns, now, old)
         return self.violations[before:]
 
     def _report(
@@ -97,7 +114,13 @@ class PhaseMonitor:
         rules, lasted = self.rules, t_ns - self._since[k]
         if old in _GREENS and new in _GREENS:
             return  # protected and permissive are one green
-        allowed = {_RED: _GREENS, _YELLOW: (_RED,), _PROTECTED: (_YELLOW,), _PERMISSIVE: (_YELLOW,)}
+        allowed = {
+            _RED: (*_GREENS, *_OFF),
+            _YELLOW: (_RED,),
+            _PROTECTED: (_YELLOW,),
+            _PERMISSIVE: (_YELLOW,),
+            **dict.fromkeys(_OFF, (*_OFF, _RED)),
+        }
         if old in allowed and new not in allowed[old]:
             self._report(t_ns, "sequence", k)
         if self._is_known[k]:
@@ -154,6 +177,44 @@ class PhaseMonitor:
                 self._has_reported_red[k] = True
                 self._report(t_ns, "max_red", k, -1, t_ns - since, cap)
 
+    def _judge_longest(self, t_ns: int, now: list[int], waiting: Sequence[bool] | None) -> None:
+        """Greens that go on while others wait; who waits has to be told."""
+        longest = self.rules.max_green_ns
+        if waiting is None or not longest:
+            return
+        for k in self._groups:
+            most = longest[k]
+            is_contested = any(waiting[b] for b in self._groups if b != k)
+            if most is None or now[k] not in _GREENS or not is_contested:
+                self._contested_ns[k], self._has_reported_green[k] = None, False
+                continue
+            since = self._contested_ns[k]
+            if since is None:
+                self._contested_ns[k] = t_ns
+            elif t_ns - since > most + self._step_ns and not self._has_reported_green[k]:
+                self._has_reported_green[k] = True
+                self._report(t_ns, "max_green", k, -1, t_ns - since, most)
+
+    def _judge_flashing(self, t_ns: int, now: list[int], old: list[int] | None) -> None:
+        """Flashing beside steady green or yellow, and greens too soon after it."""
+        off = [k for k in self._groups if now[k] in _FLASHES]  # a single dark head is a lamp fault
+        if all(light in _OFF for light in now):
+            off = list(self._groups)
+        steady = [k for k in self._groups if now[k] in (*_GREENS, _YELLOW)]
+        is_mixed = bool(off and steady)
+        if is_mixed and not self._is_mixed:
+            self._report(t_ns, "flash", off[0], steady[0])
+        self._is_mixed = is_mixed
+        if off:
+            self._off_ns = t_ns
+        elif self._off_ns is not None and old is not None:
+            # The last sample that flashed was one step before the first red.
+            red_ns = t_ns - self._off_ns
+            if steady:
+                if red_ns + self._step_ns < self.rules.start_red_ns:
+                    self._report(t_ns, "start_up", steady[0], -1, red_ns, self.rules.start_red_ns)
+                self._off_ns = None
+
 
 def phase_rules(net: RoadNetwork, plan: SignalPlan) -> PhaseRules:
     """The rules that `plan` promises for its junction; groups are local, in the order of `Timing.layout.group`.
@@ -163,10 +224,10 @@ def phase_rules(net: RoadNetwork, plan: SignalPlan) -> PhaseRules:
     timing = compile_plan(net, plan)
     layout = timing.layout
     size = layout.num_groups
+    served = _greens_of(plan, layout)
     minimum, yellow = [], []
     for k in range(size):
-        serving = [i for i in range(len(plan.stages)) if timing.has(i, k)]
-        seconds = min(plan.stages[i].min_green_s for i in serving)
+        seconds = min(least for groups, least, _ in served if k in groups)
         is_walker = bool(layout.is_pedestrian[k])
         minimum.append(timing.walk_ns[k] if is_walker else round(seconds * 1e9))
         yellow.append(timing.clear_ns[k] if is_walker else round(plan.yellow_s * 1e9))
@@ -177,7 +238,9 @@ def phase_rules(net: RoadNetwork, plan: SignalPlan) -> PhaseRules:
         changing = 0 if layout.is_pedestrian[a] else round(plan.yellow_s * 1e9)
         longer = round(item.intergreen_s * 1e9) - changing
         clearance[a, b] = max(clearance.get((a, b), 0), longer)
-    cap = round(plan.priority.side_max_red_s * 1e9) if plan.priority.enabled else None
+    # A plan that changes at run time may be longer for a while; its grants keep the cap all the same.
+    has_cap = plan.priority.enabled and plan.is_plain
+    cap = round(plan.priority.side_max_red_s * 1e9) if has_cap else None
     return PhaseRules(
         min_green_ns=tuple(minimum),
         yellow_ns=tuple(yellow),
@@ -185,4 +248,36 @@ def phase_rules(net: RoadNetwork, plan: SignalPlan) -> PhaseRules:
         never_together=never,
         gives_way=frozenset((int(a), int(b)) for a, b in np.argwhere(layout.must_yield) if a != b),
         clearance_ns=clearance,
+        max_green_ns=_longest_greens(plan, layout, served),
+        start_red_ns=round(plan.operation.start_all_red_s * 1e9) if plan.operation else 0,
     )
+
+
+def _greens_of(
+    plan: SignalPlan, layout: JunctionLayout
+) -> list[tuple[frozenset[int], float, float]]:
+    """Groups, minimum and maximum in seconds of everything that `plan` can show green."""
+    stages = plan.stages if plan.rings is None else plan.rings.phases
+    rows = [(s.groups, s.min_green_s, s.max_green_s) for s in stages]
+    extra = plan.priority.insert
+    if extra is not None:
+        rows.append((extra.groups, min(extra.green_s, practice("min_green_s")), extra.green_s))
+    return [
+        (frozenset(layout.local(name, "groups") for name in names), least, most)
+        for names, least, most in rows
+    ]
+
+
+def _longest_greens(
+    plan: SignalPlan, layout: JunctionLayout, served: list[tuple[frozenset[int], float, float]]
+) -> tuple[int | None, ...]:
+    """Maximum greens, where one stage alone decides: actuated stages without any plan, vehicles that one of them serves."""
+    if plan.mode != "actuated" or plan.plans:
+        return ()
+    extension = plan.priority.max_extension_s if plan.priority.enabled else 0.0
+    out: list[int | None] = []
+    for k in range(layout.num_groups):
+        homes = [(groups, most) for groups, _, most in served if k in groups]
+        alone = len(homes) == 1 and not any(layout.is_pedestrian[b] for b in homes[0][0])
+        out.append(round((homes[0][1] + extension) * 1e9) if alone else None)
+    return tuple(out)

@@ -9,151 +9,38 @@ green). Order of decision: earliest arrival first, ties by station id. A grant m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from protocols.messages import RequestStatus
-from roadside.signals.config import STEP_NS, practice, steps_ns
+from roadside.signals.durations import STEP_NS
+from roadside.signals.requests import (
+    Answer,
+    Entry,
+    Grant,
+    GrantKind,
+    PriorityRequest,
+    RequestDesk,
+    step_up,
+)
 
 if TYPE_CHECKING:
     from roadside.signals.controller import Controller, Run
 
-
-class GrantKind(IntEnum):
-    """What a grant does to the stages."""
-
-    EXTENSION = 1
-    EARLY = 2
+__all__ = ["Answer", "Grant", "GrantKind", "PriorityDesk", "PriorityRequest"]
 
 
-@dataclass(frozen=True, slots=True)
-class PriorityRequest:
-    """One request as heard; a later one of the same station and id refreshes it."""
-
-    station_id: int
-    request_id: int
-    group: int  # local group number
-    eta_ns: int
-    lateness_s: float = 0.0
-    is_cancel: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """The running grant. `until_ns`: EXTENSION holds green until then; EARLY aims at green from then."""
-
-    station_id: int
-    request_id: int
-    group: int
-    kind: GrantKind
-    until_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a station is told about its request."""
-
-    station_id: int
-    request_id: int
-    group: int
-    status: RequestStatus
-    until_ns: int
-    reason: str
-
-
-@dataclass(slots=True)
-class _Entry:
-    request: PriorityRequest
-    seen_ns: int
-    version: int = -1  # controller version at the last decision; -1: decide anew
-    decided_ns: int = 0
-    status: RequestStatus = RequestStatus.UNSPECIFIED
-    until_ns: int = 0
-    reason: str = ""
-
-
-def _up(t_ns: int) -> int:
-    return -(-t_ns // STEP_NS) * STEP_NS
-
-
-class PriorityDesk:
-    """Book of requests of one controller."""
-
-    CALL_HORIZON_NS = 15_000_000_000
-    """A request counts as demand of an actuated stage this long before the arrival."""
+class PriorityDesk(RequestDesk):
+    """Book of requests of one `Controller`, and what it grants."""
 
     def __init__(self, controller: Controller) -> None:
         """An empty book; the controller's plan says what may be granted."""
-        self._controller = controller
-        plan = controller.timing.plan.priority
-        self._plan = plan
-        self._timeout_ns = steps_ns(practice("request_timeout_s"))
-        self._silence_ns = steps_ns(practice("request_silence_s"))
-        self._margin_ns = steps_ns(plan.arrival_margin_s)
-        self._gain_ns = steps_ns(practice("min_gain_s"))
-        self._cap_ns = steps_ns(plan.side_max_red_s)
-        self._extension_ns = steps_ns(plan.max_extension_s)
-        self._entries: dict[int, _Entry] = {}  # by station
-        self._answers: list[Answer] = []
-        self.next_grant_cycle = 0
-        self.num_grants = 0
+        super().__init__(controller)
+        self._machine = controller
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether any request is in the book or any grant runs."""
-        return bool(self._entries) or self._controller.grant is not None
-
-    def take_answers(self) -> list[Answer]:
-        """Answers since the last call, in order of decision."""
-        out, self._answers = self._answers, []
-        return out
-
-    def step(self, t_ns: int, requests: Sequence[PriorityRequest]) -> None:
-        """Take in what was heard, drop what is over, decide what is open."""
-        heard: set[int] = set()
-        for request in sorted(requests, key=lambda r: (r.eta_ns, r.station_id, r.request_id)):
-            self._hear(t_ns, request)
-            heard.add(request.station_id)
-        for station in sorted(self._entries):
-            entry = self._entries[station]
-            late = t_ns > entry.request.eta_ns + self._timeout_ns
-            if late or t_ns > entry.seen_ns + self._silence_ns:
-                self._close(t_ns, entry, "arrival is long past" if late else "no longer heard")
-        self._end_release(t_ns)
-        order = sorted(
-            self._entries.values(), key=lambda e: (e.request.eta_ns, e.request.station_id)
-        )
-        for entry in order:
-            self._consider(t_ns, entry, entry.request.station_id in heard)
-
-    def _hear(self, t_ns: int, request: PriorityRequest) -> None:
-        entry = self._entries.get(request.station_id)
-        if request.is_cancel:
-            if entry is not None and entry.request.request_id == request.request_id:
-                self._close(t_ns, entry, "passed or given up")
-            else:
-                self._answer(request, RequestStatus.CLEARED, t_ns, "no such request is open")
-            return
-        if entry is not None and entry.request.request_id == request.request_id:
-            if entry.request != request:
-                entry.version = -1
-            entry.request, entry.seen_ns = request, t_ns
-            return
-        if entry is not None:
-            self._close(t_ns, entry, "replaced by a newer request")
-        self._entries[request.station_id] = _Entry(request, t_ns)
-
-    def _close(self, t_ns: int, entry: _Entry, reason: str) -> None:
-        request = entry.request
-        del self._entries[request.station_id]
-        self._answer(request, RequestStatus.CLEARED, t_ns, reason)
-        grant = self._controller.grant
-        if grant is None or grant.station_id != request.station_id:
-            return
+    def _release(self, t_ns: int, grant: Grant) -> None:
         # A held green runs on for the margin at most, so that its announced end stays nearly true.
-        until = min(grant.until_ns, _up(t_ns + self._margin_ns))
+        until = min(grant.until_ns, step_up(t_ns + self._margin_ns))
         is_held = grant.kind == GrantKind.EXTENSION and until > t_ns
         self._set_grant(replace(grant, until_ns=until) if is_held else None)
 
@@ -162,40 +49,9 @@ class PriorityDesk:
         if grant is not None and grant.station_id not in self._entries and t_ns > grant.until_ns:
             self._set_grant(None)
 
-    def _set_grant(self, grant: Grant | None) -> None:
-        if grant != self._controller.grant:
-            self._controller.grant = grant
-            self._controller.version += 1
-
-    def _answer(
-        self, request: PriorityRequest, status: RequestStatus, until_ns: int, reason: str
-    ) -> None:
-        self._answers.append(
-            Answer(request.station_id, request.request_id, request.group, status, until_ns, reason)
-        )
-
-    def _consider(self, t_ns: int, entry: _Entry, is_heard: bool) -> None:
-        controller, request = self._controller, entry.request
-        if (
-            not controller.timing.is_fixed
-            and self._plan.enabled
-            and request.eta_ns - t_ns <= self.CALL_HORIZON_NS
-            and controller.light[request.group] not in (4, 5)
-        ):
-            controller.ask(request.group)
-        is_due = entry.version < 0 or (
-            entry.version != controller.version and t_ns >= entry.decided_ns + 5 * STEP_NS
-        )
-        before = (entry.status, entry.until_ns)
-        if is_due:
-            self._decide(t_ns, entry)
-            entry.version, entry.decided_ns = controller.version, t_ns
-        if is_heard or before != (entry.status, entry.until_ns):
-            self._answer(request, entry.status, entry.until_ns, entry.reason)
-
-    def _decide(self, t_ns: int, entry: _Entry) -> None:
+    def _decide(self, t_ns: int, entry: Entry) -> None:
         request, plan = entry.request, self._plan
-        controller = self._controller
+        controller = self._machine
         running = controller.grant
         is_own = running is not None and running.station_id == request.station_id
         if is_own:
@@ -231,17 +87,13 @@ class PriorityDesk:
         """Status, time, reason, and the grant that would serve the request (None: none needed or none possible)."""
         from roadside.signals.controller import Look
 
-        controller, plan, group = self._controller, self._plan, request.group
+        controller, group = self._machine, request.group
         timing = controller.timing
-        if not plan.enabled:
-            return RequestStatus.REJECTED, t_ns, "priority is off at this junction", None
-        if group not in timing.asked:
-            return RequestStatus.REJECTED, t_ns, "this movement gets no priority", None
-        limit = plan.conditional_lateness_s
-        if limit is not None and request.lateness_s < limit:
-            return RequestStatus.REJECTED, t_ns, f"less than {limit:g} s late", None
+        refusal = self._refusal(request)
+        if refusal:
+            return RequestStatus.REJECTED, t_ns, refusal, None
         eta = max(request.eta_ns, t_ns)
-        wanted = _up(eta + self._margin_ns)
+        wanted = step_up(eta + self._margin_ns)
         num = 2 * timing.num_stages + 1
         chain = controller.chain(t_ns, Look.LIKELY, None, num)
         reason = "no green before the request ends"
@@ -295,7 +147,7 @@ class PriorityDesk:
         return RequestStatus.REJECTED, t_ns, reason, None
 
     def _can_recover(self, chain: list[Run], index: int, until_ns: int) -> bool:
-        controller = self._controller
+        controller = self._machine
         timing = controller.timing
         run = controller.run + index
         late = until_ns - timing.begin_of(run) - timing.green_ns[run % timing.num_stages]
@@ -305,13 +157,10 @@ class PriorityDesk:
         """Whether no group waits longer than the cap if the grant is carried out."""
         from roadside.signals.controller import Look
 
-        controller = self._controller
+        controller = self._machine
         timing = controller.timing
         look = Look.LIKELY if timing.is_fixed else Look.LATEST
-        before = self.next_grant_cycle
-        self.next_grant_cycle = controller.cycle + 1_000_000  # no second grant in this look
-        chain = controller.chain(t_ns, look, grant, num)
-        self.next_grant_cycle = before
+        chain = controller.chain(t_ns, look, grant, num, is_wide=False)
         for k in range(timing.layout.num_groups):
             since = controller.green_end_ns[k]
             if not timing.is_fixed:

@@ -8,12 +8,14 @@ its clearance (shown YELLOW) ends with the stage at the latest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from protocols.errors import ConfigError
 from protocols.messages import Light
 from protocols.roads.network import RoadNetwork
-from roadside.signals.config import STEP_NS, SignalPlan, practice, steps_ns
+from roadside.signals.config import STEP_NS, SignalPlan, StagePlan, practice, steps_ns
 from roadside.signals.layout import JunctionLayout, junction_index, junction_layout
 
 RED = int(Light.RED)
@@ -63,8 +65,12 @@ def compile_plan(net: RoadNetwork, plan: SignalPlan, where: str = "signal plan")
     """Check `plan` against its junction and compile it.
 
     Raises ConfigError, with the key path below `where`, for unknown groups, groups that no stage serves, conflicting greens,
-    greens shorter than their pedestrians need, a cycle that does not add up, and reds above the cap.
+    greens shorter than their pedestrians need, a cycle that does not add up, and reds above the cap. The stages of a ring
+    plan are the pairs of phases that its rings may show together.
     """
+    asked_for, is_ring = plan, plan.mode == "ring_barrier"
+    if is_ring:
+        plan = plan.model_copy(update={"stages": ring_stages(plan)})
     layout = junction_layout(net, junction_index(net, plan.junction))
     where = f"{where} of junction '{plan.junction}'"
     size = layout.num_groups
@@ -75,7 +81,7 @@ def compile_plan(net: RoadNetwork, plan: SignalPlan, where: str = "signal plan")
         )
     walk, clear, recall = _pedestrians(plan, layout, where)
     level = _levels(plan, layout, where)
-    _check_conflicts(plan, layout, level, where)
+    check_conflicts(plan.stages, layout, level, where)
     change = _changes(plan, layout, level, where)
 
     stages = range(len(plan.stages))
@@ -86,7 +92,7 @@ def compile_plan(net: RoadNetwork, plan: SignalPlan, where: str = "signal plan")
         for i in stages
     )
     for i in stages:
-        if green[i] < floor[i]:
+        if green[i] < floor[i] and not is_ring:
             raise ConfigError(
                 f"{where}: stages[{i}].green_s = {plan.stages[i].green_s} s is shorter than walk plus clearance of its "
                 f"pedestrian groups, {floor[i] / 1e9:.1f} s. Lengthen the green or shorten pedestrians[].walk_s."
@@ -106,7 +112,7 @@ def compile_plan(net: RoadNetwork, plan: SignalPlan, where: str = "signal plan")
         for n, name in enumerate(plan.priority.groups)
     ) or frozenset(k for k in range(size) if not layout.is_pedestrian[k])
     timing = Timing(
-        plan=plan,
+        plan=asked_for,
         layout=layout,
         is_fixed=plan.mode == "fixed",
         level=level,
@@ -126,9 +132,34 @@ def compile_plan(net: RoadNetwork, plan: SignalPlan, where: str = "signal plan")
         walk_recall=recall,
         asked=asked,
     )
-    if plan.priority.enabled:
+    if plan.priority.enabled and not is_ring:
         _check_red_cap(timing, where)
     return timing
+
+
+def ring_stages(plan: SignalPlan) -> tuple[StagePlan, ...]:
+    """What the rings of `plan` may show together: one phase of each ring between the same two barriers."""
+    assert plan.rings is not None
+    phases = {phase.name: phase for phase in plan.rings.phases}
+    out: list[StagePlan] = []
+    for block in plan.rings.barriers:
+        for names in product(*(ring or (None,) for ring in block)):
+            together = [phases[name] for name in names if name is not None]
+            groups = tuple(dict.fromkeys(g for phase in together for g in phase.groups))
+            givers = [{g for g in p.groups if g not in p.permissive} for p in together]
+            least = min(phase.min_green_s for phase in together)
+            out.append(
+                StagePlan(
+                    name="+".join(phase.name for phase in together),
+                    groups=groups,
+                    # Protected where one of the phases protects it.
+                    permissive=tuple(g for g in groups if not any(g in kept for kept in givers)),
+                    green_s=least,
+                    min_green_s=least,
+                    max_green_s=max(phase.max_green_s for phase in together),
+                )
+            )
+    return tuple(out)
 
 
 def worst_red_ns(timing: Timing, group: int) -> int:
@@ -191,9 +222,13 @@ def _levels(plan: SignalPlan, layout: JunctionLayout, where: str) -> tuple[tuple
     return tuple(rows)
 
 
-def _check_conflicts(
-    plan: SignalPlan, layout: JunctionLayout, level: tuple[tuple[int, ...], ...], where: str
+def check_conflicts(
+    stages: Sequence[StagePlan],
+    layout: JunctionLayout,
+    level: Sequence[tuple[int, ...]],
+    where: str,
 ) -> None:
+    """ConfigError where a stage, shown as its row of `level`, lets conflicting groups be green together."""
     for i, row in enumerate(level):
         green = [k for k, light in enumerate(row) if light != RED]
         permissive = frozenset(k for k in green if row[k] == PERMISSIVE)
@@ -211,7 +246,7 @@ def _check_conflicts(
                         f"stages[{i}].permissive or put them into different stages."
                     )
                 raise ConfigError(
-                    f"{where}: stages[{i}] ('{plan.stages[i].name}') gives green to '{names[0]}' and '{names[1]}', whose paths "
+                    f"{where}: stages[{i}] ('{stages[i].name}') gives green to '{names[0]}' and '{names[1]}', whose paths "
                     f"conflict. {cure}"
                 )
 

@@ -1,4 +1,4 @@
-"""Tracking of road users from a roadside unit's object lists."""
+"""Tracking of road users from the object lists of a roadside unit's sensors."""
 
 from roadside.tracking.config import TrackingConfig
 from roadside.tracking.tracker import Tracker, Tracks

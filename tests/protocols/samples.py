@@ -82,7 +82,7 @@ def samples() -> dict[str, Message]:
             42,
             np.arange(5, dtype=np.uint32),
             np.array([1, 5, 9, 8, 0], np.uint8),
-            *(five * k for k in range(1, 8)),
+            *(five * k for k in range(1, 13)),
         ),
         "v2x/vir": VehicleIntention(5, 77, 3, 42, "a/0/-1", "b/0/-1", 4, 120.5, 6, -30.0, True),
         "v2x/rsc": RoadsideCoordination(

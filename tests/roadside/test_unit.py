@@ -239,10 +239,13 @@ def test_rsm_carries_the_tracks_of_what_is_seen():
         out = tick(rsu, k * NS // 10, objects=seen)
     (rsm,) = sent(out, RoadsideSafety)
     assert rsm.t_ns == 19 * NS // 10 and rsm.node_id == 1
-    assert rsm.kind.tolist() == [ActorKind.CAR, ActorKind.BUS]
-    assert rsm.x_m == pytest.approx([31.0, -30.0], abs=0.2)
-    assert rsm.speed_mps == pytest.approx([10.0, 0.0], abs=0.2)
+    assert rsm.kind.tolist() == [ActorKind.BUS, ActorKind.CAR]  # numbers go by place, not by row
+    assert rsm.x_m == pytest.approx([-30.0, 31.0], abs=0.2)
+    assert rsm.speed_mps == pytest.approx([0.0, 10.0], abs=0.2)
     assert (rsm.sigma_m < 0.3).all()
+    assert (rsm.cov_xx_m2 * rsm.cov_yy_m2 > rsm.cov_xy_m2**2).all()
+    assert rsm.age_s == pytest.approx([1.9, 1.9])
+    assert rsm.track_id.tolist() == [1 << 20 | 1, 1 << 20 | 2]
 
 
 def test_two_units_with_the_same_inputs_say_the_same():

@@ -64,6 +64,7 @@ class Drive:
         self.size = layout.num_groups
         self.has_detector = [not is_ped for is_ped in layout.is_pedestrian.tolist()]
         self.lights: list[tuple[int, list[int]]] = []
+        self.said: list[Any] = []  # forecasts, where a test writes them down
 
     def step(
         self,
