@@ -22,6 +22,7 @@ from protocols.messages import (
     VehicleCommand,
 )
 from protocols.participant import Inbox, Outbox, Transmission
+from protocols.roads.matching import build_index
 from protocols.roads.network import F64, RoadNetwork
 from protocols.sensing import CabinReading
 from protocols.simtime import Now, ticks
@@ -29,8 +30,9 @@ from vehicle.control import ControlConfig, Controller
 from vehicle.driving import Driver, DrivingConfig, Mission, build_corridor
 from vehicle.dynamics import VehicleParams
 from vehicle.fusion import Estimate, FusionConfig, Localiser, Tracker, Tracks
-from vehicle.fusion.lanes import place_on_lanes
+from vehicle.fusion.lanes import LanePlacer
 from vehicle.planning import Planner, PlanningConfig, Pose, Trajectory
+from vehicle.planning.lane_following import LaneFollower
 from vehicle.planning.reference import STEP_M
 
 HARD_BRAKE_MPS2 = 3.92  # 0.4 g, the BSM's event threshold
@@ -71,13 +73,13 @@ class OnboardUnit:
         self._phase = station_id % self._plan_every
         corridor = build_corridor(network, mission, params, config.driving.approach_m)
         self.corridor = corridor
-        self.planner = Planner(corridor.path, params, config.planning)
+        self.lanes, ways = read_map(network)
+        self.planner = Planner(corridor.path, params, config.planning, ways)
         self.driver = Driver(
             corridor, params, config.driving, station_id, int(mission.depart_s * 1e9),
             self.planner.envelope_mps, STEP_M,
         )  # fmt: skip
         self.localiser = Localiser(config.fusion)
-        self.lanes = place_on_lanes(network)
         self.tracker = Tracker(config.fusion, params, station_id)
         self.controller = Controller(
             self.planner.table, params, config.control, config.control_period_ms * 1e-3
@@ -220,6 +222,12 @@ class OnboardUnit:
             np.array([own.yaw_rate_radps]), self._bsm_length, self._bsm_width, self._bsm_overhang,
             np.array([self._flags], np.uint32),
         )  # fmt: skip
+
+
+def read_map(network: RoadNetwork) -> tuple[LanePlacer, LaneFollower]:
+    """What of the road network the unit places and predicts others with; both look it up in one index."""
+    index = build_index(network)
+    return LanePlacer(index), LaneFollower(network, index)
 
 
 def planner_objects(tracks: Tracks, reach_m: F64) -> F64:

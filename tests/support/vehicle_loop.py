@@ -127,7 +127,7 @@ def drive(
     """Run one unit for `duration_s`."""
     with (
         patch("vehicle.onboard.build_corridor", lambda *_: corridor),
-        patch("vehicle.onboard.place_on_lanes", lambda _: NoLanes()),
+        patch("vehicle.onboard.read_map", lambda _: (NoLanes(), None)),
     ):
         unit = OnboardUnit("obu/test", 5, None, params, config or OnboardConfig(), NO_MISSION)  # type: ignore[arg-type]
     rng = np.random.default_rng(seed)

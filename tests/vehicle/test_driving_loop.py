@@ -259,6 +259,29 @@ def test_way_is_given_to_those_who_have_it(right_of_way: RightOfWay) -> None:
     assert not np.any(inside & car_inside)
 
 
+def test_who_is_seen_too_late_for_the_line_is_waited_for_before_the_area() -> None:
+    # A car comes into view when the bus is 9 m before the yield line at 6 m/s: 8.2 m to its place there would take 2.2 m/s2.
+    # The area lies 20 m behind the line, so a service brake is enough to let the car through.
+    y = np.arange(-90.0, 4.0, 2.0)
+    approach = Approach(np.full(y.size, 167.5), y, np.full(y.size, pi / 2), -2.0 - y, 4.0)
+    junction = JunctionEvent(
+        145.0, 148.0, 175.0, False, 0.0, (ConflictEvent(165.5, 169.5, RightOfWay.YIELD, approach),)
+    )
+    line = LineEvent(145.0, -1, 2, "1/0/-1", ("9/0/-1",))
+    corridor = corridor_of(path_of([(400.0, 0.0)], 6.0), lines=(line,), junctions=(junction,))
+    alone, _ = drive(corridor, BUS, 30.0)
+    seen_s = float(np.interp(136.0, alone.column("front_s_m"), alone.column("t_s")))
+    car = Thing(
+        lambda t: (167.5, -28.0 + 6.0 * (t - seen_s), pi / 2, 6.0), is_seen=lambda t: t > seen_s
+    )
+    trace, _ = drive(corridor, BUS, 45.0, things=(car,))
+    front, t = trace.column("front_s_m"), trace.column("t_s")
+    assert trace.column("accel_mps2").min() > -1.5
+    inside = (front > 165.5) & (front < 169.5 + BUS.total_length_m)
+    assert inside.any()
+    assert not np.any(inside & (np.abs(-28.0 + 6.0 * (t - seen_s)) < 2.0 + 2.25))
+
+
 def test_a_stop_sign_is_stopped_at() -> None:
     line = LineEvent(150.0, -1, 1, "1/0/-1", ("9/0/-1",))
     trace, _ = drive(corridor_of(path_of([(400.0, 0.0)], 11.1), lines=(line,)), BUS, 45.0)

@@ -151,6 +151,7 @@ def test_the_joint_along_a_candidate_is_that_of_a_drawn_section() -> None:
     body, cfg = planner._body, planner._cfg
     prof = np.zeros((51, 4))
     prof[:, 0] = 12.0 + np.arange(51)  # 1 m a step
+    prof[:, 1] = 10.0
     coef = np.zeros(8)
     row = np.zeros(9)
     agree = 0
@@ -259,6 +260,14 @@ def test_the_shuttle_passes_a_person_at_the_edge_with_room() -> None:
             least = min(least, d - SHUTTLE.width_m / 2 - (-1.35 + 0.25))
     assert pose.s_m > 62.0
     assert least > 0.15
+
+
+def test_a_person_who_walks_into_a_standing_vehicle_is_no_emergency() -> None:
+    # At 0.3 m/s a comfortable stop takes centimetres; the person, 3 m before the nose, comes on at 0.8 m/s.
+    person = np.array([(50.0 + SHUTTLE.front_x_m + 3.0, 0.0, pi, 0.8, 0.25, 0.25, 1.0, inf)])
+    plan = Planner(STRAIGHT, SHUTTLE).plan(0, driving(50.0, 0.3), person)
+    assert plan.tier == COMFORT
+    assert plan.column[-1, 1] == 0.0
 
 
 def test_an_unavoidable_wall_brings_the_fallback_brake() -> None:

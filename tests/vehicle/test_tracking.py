@@ -63,7 +63,7 @@ def rsm(t_ns: int, x: float, y: float, yaw: float, speed: float, kind: int = 1, 
 
     return RoadsideSafety(
         t_ns, 1, np.array([9], np.uint32), np.array([kind], np.uint8), one(x), one(y), one(yaw), one(speed),
-        one(size[0]), one(size[1]), one(0.3),
+        one(size[0]), one(size[1]), one(0.3), one(0.09), one(0.0), one(0.09), one(0.3), one(1.0),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from vehicle.dynamics.params import VehicleParams
 from vehicle.fusion import Tracks
 
 PASSED_M = 0.4  # a line this far behind the bumper is passed
+BUILD_UP_S = 0.7  # half the time a service brake takes to build up
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,11 @@ class Driver:
             if line not in self._permissive:
                 return inf  # protected, or held by the light anyway
         before = junction.s_line_m - (config.stop_gap_m if junction.s_line_m > front_s_m else 0.0)
-        is_past_line = front_s_m > junction.s_line_m + PASSED_M
+        # whoever moves and would have to brake hard for the line rather waits before the area itself
+        is_past_line = front_s_m > junction.s_line_m + PASSED_M or (
+            speed_mps > 0.2
+            and before - front_s_m < stopping_m(speed_mps, config.yellow_decel_mps2, BUILD_UP_S)
+        )
         for conflict in junction.conflicts:
             if conflict.s_out_m < front_s_m or conflict.right_of_way == RightOfWay.PRIORITY:
                 continue

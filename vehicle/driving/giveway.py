@@ -18,6 +18,7 @@ from vehicle.driving.signals import seconds_to_cover
 from vehicle.fusion import Tracks
 
 LANE_REACH_M = 2.2  # a vehicle this near to the approach's centre line drives on it
+ALONG_COS = 0.94  # 20 degrees: who has turned farther out of an approach has taken another lane
 STANDING_MPS = 0.4
 
 
@@ -34,9 +35,14 @@ def distances_to_area(approach: Approach, tracks: Tracks) -> F64:
         approach.x_m[:, None] - tracks.x_m[None, :], approach.y_m[:, None] - tracks.y_m[None, :]
     )
     nearest = np.argmin(gap, axis=0)
-    turn = np.cos(approach.yaw_rad[nearest] - tracks.yaw_rad)
-    on = (gap[nearest, np.arange(nearest.size)] < LANE_REACH_M) & (turn > 0.75)
-    return np.where(on, approach.dist_m[nearest], inf)
+    yaw = approach.yaw_rad[nearest]
+    on = (gap[nearest, np.arange(nearest.size)] < LANE_REACH_M) & (
+        np.cos(yaw - tracks.yaw_rad) > ALONG_COS
+    )
+    # the points lie metres apart: count how far past its nearest one each track is
+    past = (tracks.x_m - approach.x_m[nearest]) * np.cos(yaw)
+    past += (tracks.y_m - approach.y_m[nearest]) * np.sin(yaw)
+    return np.where(on, approach.dist_m[nearest] - past, inf)
 
 
 def stops_for_us(conflict: ConflictEvent, tracks: Tracks, decel_mps2: float) -> tuple[F64, Bool]:

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from protocols.messages import ActorKind
-from protocols.roads.matching import RoadIndex, build_index, lanes_allowed, match
-from protocols.roads.network import Bool, RoadNetwork, UserClass
+from protocols.roads.matching import RoadIndex, lanes_allowed, match
+from protocols.roads.network import Bool, UserClass
 from vehicle.fusion.tracking import BSM, Tracks
 
 REACH_M = 2.1  # three sigma of a series receiver's slow error (0.7 m); well short of a lane beyond the next
@@ -46,8 +46,3 @@ class LanePlacer:
         x_m, y_m = tracks.x_m.copy(), tracks.y_m.copy()
         x_m[rows[fits]], y_m[rows[fits]] = found.x_m[fits], found.y_m[fits]
         return replace(tracks, x_m=x_m, y_m=y_m)
-
-
-def place_on_lanes(network: RoadNetwork) -> LanePlacer:
-    """A placer for the lanes of `network`."""
-    return LanePlacer(build_index(network))

@@ -73,6 +73,9 @@ class Localiser:
             refused = _kernels.localise(
                 self.state, self.covariance, z, self._noise, self.num_refused >= 10, *self._scratch
             )
+            if odometry is not None and odometry.speed_mps == 0.0:
+                # wheels that stand give exactly zero; a biased accelerometer would creep on and the doors stay shut
+                self.state[3] = 0.0
             if gnss is not None:
                 self.num_refused = self.num_refused + 1 if refused else 0
             if imu is not None:

@@ -292,7 +292,8 @@ def collides(
         across = cfg[M_LAT] * grow * min(1.0, 0.3 + 0.1 * prof[k, 1])  # slow passing may be closer
         cx, cy = x + mid * c, y + mid * q
         for m in range(objects.shape[0]):
-            if info[m, 4] == 0.0:
+            # people walk round who stands; braking harder would not help them
+            if info[m, 4] == 0.0 or (objects[m, 6] == 1.0 and prof[k, 1] < 0.05):
                 continue
             dx, dy = pose[m, k, 0] - cx, pose[m, k, 1] - cy
             size = objects[m, 4] + objects[m, 5]

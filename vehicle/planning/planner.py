@@ -13,8 +13,9 @@ whose swept sections meet no predicted object wins; if there is none, the cheape
 the fallback brakes on the path with the last entry of `brakes_mps2`. A candidate must also be able to stop behind what it
 follows after the horizon ends. With nothing near, only the lane centre is sampled.
 
-Objects that point along the path are predicted to keep their offset from it, others to keep their velocity; the joint angle
-of an articulated bus is integrated along each candidate that is tested. Speeds are those of the origin (rear axle).
+Vehicles that drive along the path are predicted to keep their offset from it, others to keep to their lane; people, and vehicles
+on no lane, to keep their velocity. The joint angle of an articulated bus is integrated along each candidate that is tested. Speeds
+are those of the origin (rear axle).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from protocols.roads.network import F64
 from vehicle.dynamics.params import VehicleParams
 from vehicle.planning import _kernels, _prediction_kernels
 from vehicle.planning.config import PlanningConfig
+from vehicle.planning.lane_following import LaneFollower
 from vehicle.planning.reference import STEP_M, ReferencePath, speed_envelope
 
 COMFORT, EMERGENCY, FALLBACK = 0, 1, 2
@@ -64,14 +66,19 @@ class Pose:
 
 
 class Planner:
-    """Plans for one vehicle on one path; keeps the last trajectory so that plans join smoothly."""
+    """Plans for one vehicle on one path; keeps the last trajectory so that plans join smoothly.
+
+    Without `lanes` it has no map: vehicles off the path are predicted straight on.
+    """
 
     def __init__(
-        self, path: ReferencePath, params: VehicleParams, config: PlanningConfig | None = None
-    ) -> None:
+        self, path: ReferencePath, params: VehicleParams, config: PlanningConfig | None = None,
+        lanes: LaneFollower | None = None,
+    ) -> None:  # fmt: skip
         self.config = config = config or PlanningConfig()
         self.params = params
         self.path = path
+        self._lanes = lanes or LaneFollower(None, None)
         env_v, env_a = speed_envelope(
             path, params.front_x_m, params.max_speed_mps, config.lat_accel_mps2, config.decel_mps2
         )
@@ -150,8 +157,10 @@ class Planner:
         pose_table = np.empty((objects.shape[0], self._num + 1, 4))
         found = self._found
         if objects.shape[0]:
+            lanes = self._lanes
             _prediction_kernels.predict(
                 self.table, STEP_M, start, objects, self._body, self.config.near_lat_m, self.config.dt_s, self._num,
+                lanes.line, lanes.first, lanes.onto, lanes.fork, *lanes.lanes_of(objects),
                 self._scratch[4], pose_table, info, found,
             )  # fmt: skip
         else:
