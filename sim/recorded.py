@@ -35,7 +35,7 @@ def recorded_scene(
     digest = hashlib.sha256(map_path.read_bytes()).hexdigest()
     if digest != map_digest:
         raise LogError(
-            f"{where}: the run's road file has SHA-256 {map_digest[:16]}, but {map_path} has "
+            f"{where}: was run on a road file with SHA-256 {map_digest[:16]}, but {map_path} has "
             f"{digest[:16]}. Put the road file of that run there, or beside the log."
         )
     return spec, map_path
