@@ -42,15 +42,27 @@ class Bus(Protocol):
         """Calls every unit in `inboxes`; outboxes by name, sorted. UnitError names unit and tick."""
         ...
 
+    def reset(self, now: Now, name: str) -> None:
+        """The unit `name` starts over: a fresh one, nothing remembered. Between exchanges; UnitError names unit and tick."""
+        ...
+
     def close(self) -> None:
         """Lets go of the units."""
         ...
 
 
 class InProcessBus:
-    """Units as plain objects of this process. `order` permutes the calls (for tests); default: sorted by name."""
+    """Units as plain objects of this process. `order` permutes the calls (for tests); default: sorted by name.
 
-    def __init__(self, participants: Iterable[Participant], order: Order | None = None) -> None:
+    `makers` build units anew, by name; only units that have one can be reset.
+    """
+
+    def __init__(
+        self,
+        participants: Iterable[Participant],
+        order: Order | None = None,
+        makers: Mapping[str, Callable[[], Participant]] | None = None,
+    ) -> None:
         self._units: dict[str, Participant] = {}
         for unit in sorted(participants, key=lambda unit: unit.name):
             if unit.name in self._units:
@@ -62,6 +74,7 @@ class InProcessBus:
         self._names = tuple(self._units)
         self._periods = tuple((name, unit.period_ticks) for name, unit in self._units.items())
         self._order = order
+        self._makers = dict(makers or {})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -79,6 +92,19 @@ class InProcessBus:
             names = self._order(list(names))
         answers = {name: self._call(name, now, inboxes[name]) for name in names}
         return dict(sorted(answers.items()))
+
+    def reset(self, now: Now, name: str) -> None:
+        """Puts a fresh unit in the place of `name`; UnitError when nobody knows how to make one, or it fails."""
+        make = self._makers.get(name)
+        if make is None:
+            raise UnitError(f"{where(name, now)} cannot start over: nobody knows how to make it")
+        try:
+            self._units[name] = make()
+        except Exception as error:
+            raise UnitError(
+                f"{where(name, now)} could not start over: {type(error).__name__}: {error}. "
+                "The log up to this tick is whole; the cause follows"
+            ) from error
 
     def close(self) -> None:
         """Nothing to let go of."""

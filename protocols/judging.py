@@ -35,6 +35,9 @@ class EventKind(IntEnum):
     LEFT_STATION = 13  # actor; other = station index; value = departure minus timetable in s
     DOOR_FAULT = 15  # doors opened while moving or away from the platform side; other = station
     MISSED_STATION = 14  # actor passed a station it had to serve; other = station index
+    FAULT_STARTED = 16  # a fault of the scene; actor = its vehicle, else 0; value = its number
+    FAULT_ENDED = 17  # likewise
+    WATCHDOG = 18  # silent unit: its vehicle (actor) brakes or its lights flash; value = silence, s
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,15 @@ class ZmqBus:
                     )
         return dict(sorted(answers.items()))
 
+    def reset(self, now: Now, name: str) -> None:
+        """Tells the unit to start over; it has the time of a first answer for it, because it may build its maps again."""
+        peer = self._peers.get(name)
+        if peer is None or not peer.identity:
+            raise UnitError(f"no unit {name!r} on this bus; units are {', '.join(self.names)}")
+        frame = unit_pb2.ToUnit(reset=unit_pb2.Reset()).SerializeToString()
+        self._send(peer, frame, now)
+        peer.has_answered = False
+
     def end(self, outcome: str) -> None:
         """Tells every unit that the run is over."""
         frame = unit_pb2.ToUnit(end=unit_pb2.End(outcome=outcome)).SerializeToString()

@@ -1,4 +1,5 @@
-"""A unit's side of the ZeroMQ conversation: joins, builds its participant when welcomed, answers ticks until the end.
+"""A unit's side of the ZeroMQ conversation: joins, builds its participant when welcomed (and again when reset), answers ticks
+until the end.
 
 `serve` is all a Python unit needs; units in other languages do the same five steps (docs/messages.md).
 """
@@ -70,6 +71,7 @@ def _converse(
     join_s: float,
 ) -> str:
     unit: Participant | None = None
+    welcome: Any = None
     waits = 0
     while True:
         try:
@@ -94,7 +96,12 @@ def _converse(
                 socket.send(encode_answer(now.tick, unit.on_tick(now, inbox)))
                 continue
             if body == "welcome":
-                unit = build(message.welcome)
+                welcome = message.welcome
+                unit = build(welcome)
+                continue
+            if body == "reset" and welcome is not None:
+                unit = None  # the old one is gone before the new one is made
+                unit = build(welcome)
                 continue
         except Exception as error:
             failed = unit_pb2.Failed(reason=f"{type(error).__name__}: {error}"[:500])
@@ -104,7 +111,7 @@ def _converse(
             raise InfrastructureError(f"unit {name} was refused: {message.refused.reason}")
         if body == "end":
             return message.end.outcome
-        raise InfrastructureError(f"unit {name}: {address} sent a tick before a welcome")
+        raise InfrastructureError(f"unit {name}: {address} sent a {body} before a welcome")
 
 
 def _is_gone(monitor: zmq.Socket[bytes]) -> bool:

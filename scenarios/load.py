@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from protocols.errors import ConfigError
 from scenarios import criteria
+from scenarios.fault_spec import FAULT_KINDS
 from scenarios.spec import SceneSpec
 
 MAX_SCENE_BYTES = 4_000_000
@@ -185,12 +186,11 @@ def _sentence(
     errors = error.errors(include_url=False)
     first = errors[0]
     location = [*prefix, *first["loc"]]
-    if (
-        prefix
-        and len(location) > 2
-        and isinstance(location[2], str)
-        and location[2] in criteria.kinds()
-    ):
+    kinds: Mapping[str, Any] = (
+        FAULT_KINDS if location and location[0] == "faults" else criteria.kinds()
+    )
+    in_list = bool(location) and location[0] in ("criteria", "faults")
+    if in_list and len(location) > 2 and isinstance(location[2], str) and location[2] in kinds:
         location.pop(2)  # pydantic adds the union's tag to the path; the file has no such key
     path = ".".join(str(part) for part in location)
     kind, context = first["type"], first.get("ctx", {})
@@ -204,13 +204,12 @@ def _sentence(
     elif kind == "missing":
         text = f"{where}: key '{path}' is missing."
     elif kind == "union_tag_invalid":
-        close = difflib.get_close_matches(str(context.get("tag", "")), criteria.kinds(), 3, 0.4)
-        nearest = ", ".join(close or criteria.kinds())
-        text = (
-            f"{where}: {path}.kind: no criterion '{context.get('tag')}'. Nearest known: {nearest}."
-        )
+        close = difflib.get_close_matches(str(context.get("tag", "")), kinds, 3, 0.4)
+        nearest = ", ".join(close or kinds)
+        what = "fault" if kinds is FAULT_KINDS else "criterion"
+        text = f"{where}: {path}.kind: no {what} '{context.get('tag')}'. Nearest known: {nearest}."
     elif kind == "union_tag_not_found":
-        text = f"{where}: {path}: key 'kind' is missing; one of {', '.join(criteria.kinds())}."
+        text = f"{where}: {path}: key 'kind' is missing; one of {', '.join(kinds)}."
     elif kind == "value_error":
         text = f"{where}: {path + ': ' if path else ''}{context.get('error', first['msg'])}."
     else:
@@ -241,8 +240,10 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
-def _scene_keys(location: Sequence[Any], _table: Any) -> Iterable[str]:
+def _scene_keys(location: Sequence[Any], table: Any) -> Iterable[str]:
     """Keys that could stand where the unknown one does."""
+    if location[0] == "faults" and len(location) > 2:
+        return FAULT_KINDS[table["faults"][location[1]]["kind"]].model_fields
     model: type[BaseModel] = SceneSpec
     for part in location[:-1]:
         if isinstance(part, str) and part in model.model_fields:

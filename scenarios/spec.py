@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from scenarios.fault_spec import FaultSpec
+
 Table = dict[str, JsonValue]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
 LaneKey = Annotated[str, Field(pattern=r"^[^/\s]+/\d+/-?\d+$", description="road/section/lane")]
@@ -199,6 +201,7 @@ class SceneSpec(Spec):
     radio: Table = {"model": "ideal"}
     bus: BusSpec = BusSpec()
     onboard: Table = {}
+    faults: tuple[FaultSpec, ...] = ()
     record: RecordSpec = RecordSpec()
     criteria: tuple[Table, ...] = ()  # scenarios.criteria, checked in load
 

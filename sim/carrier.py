@@ -85,6 +85,10 @@ class CarrierBus:
         self._exchanges.add(self._clock() - begun)
         return outboxes
 
+    def reset(self, now: Now, name: str) -> None:
+        """The unit `name` starts over, in the process it has."""
+        self._bus.reset(now, name)
+
     def end(self, outcome: str) -> None:
         """Tells the units that the run is over."""
         self._is_over = outcome != Outcome.INFRASTRUCTURE_ERROR.value

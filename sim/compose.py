@@ -31,6 +31,7 @@ from scenarios.spec import SceneSpec
 from scenarios.verdict import Outcome, Verdict
 from sim.carrier import Carrier, CarrierBus
 from sim.config import Resolved, ResolvedVehicle, resolve, resolved_json
+from sim.faults import Faults, make_faults
 from sim.log.diff import compare
 from sim.log.header import RunHeader
 from sim.log.reader import LogReader
@@ -238,6 +239,7 @@ class _Builder:
         self.units: list[Participant] = []
         self.plans = Units(resolved)
         self.tap: Tap | None = None
+        self.carried: CarrierBus | None = None  # None: units are in this process
 
     def loop(self, header: RunHeader) -> Loop:
         """Everything wired."""
@@ -261,12 +263,16 @@ class _Builder:
         self._fleet(world)
         bus = self._bus(header)
         actors = {v.name: v.actor for v in vehicles}
+        faults = make_faults(spec, self.plans.makers, {v.unit: v.actor for v in vehicles}, net)
         self.facts.vehicles = dict(actors)
         return Loop(
             world=world,
-            bus=bus,
-            air=Air(make_channel(resolved.radio, spec.seed), world.tick_ns),
-            ports=self.ports,
+            bus=bus if faults is None else faults.bus(bus),
+            air=Air(
+                make_channel(resolved.radio, spec.seed), world.tick_ns,
+                None if faults is None else faults.messages.strike,
+            ),
+            ports=_struck(self.ports, faults),
             antennas=dict(sorted(self.antennas.items())),
             log=SilentLog(),
             judge=make_judge(resolved, actors),
@@ -277,7 +283,8 @@ class _Builder:
             ),
             facts=self.facts,
             check=self.options.check,
-        )
+            faults=faults,
+        )  # fmt: skip
 
     def _bus(self, header: RunHeader) -> Bus:
         options, carrier = self.options, self.options.carrier
@@ -289,12 +296,17 @@ class _Builder:
             )
         if carrier is not None:
             periods = {unit.name: unit.period_ticks for unit in self.units}
-            return CarrierBus(carrier, periods, self.resolved.spec, header, options.clock)
+            self.carried = CarrierBus(carrier, periods, self.resolved.spec, header, options.clock)
+            return self.carried
         if external:
             raise ConfigError(
                 f"bus.external = {list(external)}: these units join from outside, which needs `icv run --bus zmq`."
             )
-        return InProcessBus(self.units, options.order)
+        makers = {
+            timed.name: lambda timed=timed: timed.renew(self.plans.build(timed.name))
+            for timed in self.timed
+        }
+        return InProcessBus(self.units, options.order, makers)
 
     def open(self, loop: Loop, out: Path) -> None:
         """What needs the world outside: the tap, real time, units that have to join."""
@@ -303,8 +315,8 @@ class _Builder:
             loop.log.tap = self.tap.publish
         if self.options.realtime:
             loop.pace = RealTime(self.options.clock, time.sleep)
-        if isinstance(loop.bus, CarrierBus):
-            loop.bus.open(out / "units")
+        if self.carried is not None:
+            self.carried.open(out / "units")
 
     def _keys(self) -> Keys | None:
         folder = self.options.keys
@@ -312,8 +324,8 @@ class _Builder:
 
     def close(self, loop: Loop, outcome: str) -> None:
         """Lets go of all that."""
-        if isinstance(loop.bus, CarrierBus):
-            loop.bus.end(outcome)
+        if self.carried is not None:
+            self.carried.end(outcome)
         loop.bus.close()
         if self.tap is not None:
             self.tap.close()
@@ -413,8 +425,8 @@ class _Builder:
         }
         if loop.pace is not None:
             out |= loop.pace.figures()
-        if isinstance(loop.bus, CarrierBus):
-            return out | loop.bus.figures()
+        if self.carried is not None:
+            return out | self.carried.figures()
         for unit in self.timed:
             out[f"{unit.name}_ms_mean"] = unit.calls.mean_ms
             if unit.plans.count:
@@ -438,6 +450,13 @@ class _Builder:
             statics=self.statics,
             arrive_by_s={v.name: v.arrive_by_s for v in spec.vehicles},
         )
+
+
+def _struck(ports: Mapping[str, Port], faults: Faults | None) -> Mapping[str, Port]:
+    """The ports with their sensors' faults."""
+    if faults is None:
+        return ports
+    return {name: faults.port(name, port) for name, port in ports.items()}
 
 
 def place_body(

@@ -30,13 +30,14 @@ from protocols.roads.network import U32
 from protocols.sensing import Readings
 from protocols.simtime import NS_PER_MS, NS_PER_S, Now
 from scenarios.criteria import Judge
+from sim.faults import Faults
 from sim.log.digest import DigestChain
 from sim.log.replay import ReplayCheck
 from sim.log.silent import SilentLog
 from sim.log.writer import LogWriter
 from sim.pace import RealTime
 from sim.picture import PictureCollector
-from sim.radio.air import Air
+from sim.radio.air import Air, take_rows
 from sim.radio.channel import Stations
 from sim.radio.fates import Fate, TickFates
 from sim.signal_watch import SignalWatch
@@ -82,6 +83,7 @@ class Loop:
     facts: RunFacts
     check: ReplayCheck | None = None  # a recording that this run must equal
     pace: RealTime | None = None  # None: as fast as it goes
+    faults: Faults | None = None  # of the scene; bus, air and ports have theirs already
     chain: DigestChain = field(default_factory=DigestChain)
     _seq: dict[str, int] = field(default_factory=dict)
     _last_sent: dict[str, int] = field(default_factory=dict)
@@ -149,6 +151,9 @@ class Loop:
         world.events.clear()
         for event in self.watch.observe(t_ns, world.light):
             self.tell(event)
+        if self.faults is not None:
+            for event in self.faults.events(t_ns):
+                self.tell(event)
         if t_ns % LIGHTS_NS == 0:
             self.log.signals(t_ns, world.light)
         if self.picture is not None:
@@ -193,7 +198,15 @@ class Loop:
             self._count(fates)
 
     def _send(self, now: Now, name: str, item: Transmission) -> None:
+        if self.faults is not None and isinstance(item.message, BasicSafetyBatch) and name not in self.antennas:  # fmt: skip
+            batch = self._without_departed(item.message)
+            if not batch.station_id.size:
+                return
+            item = Transmission(item.topic, batch)
         data = codec.encode(item.message)
+        is_garbled = self.faults is not None and self.faults.messages.is_garbled(name, now.t_ns)
+        if self.faults is not None and is_garbled:
+            data = self.faults.messages.garbled(name, now.t_ns, item.topic, data)
         antenna = self.antennas.get(name)
         if antenna is not None:
             x, y = self._place(antenna)
@@ -210,7 +223,10 @@ class Loop:
             origin = self._fleet(item.message.station_id)
             rows = origin.id.size
         seq = self.air.send(name, item.topic, item.message, data, origin)
-        self.log.message(item.topic, name, seq, now.t_ns, data)
+        if is_garbled:  # no message of its topic, so not in its topic's channel; the fates have it
+            self.log.notes(name, now.t_ns, [(f"garbled/{item.topic}", float(seq))])
+        else:
+            self.log.message(item.topic, name, seq, now.t_ns, data)
         self.chain.message(name, item.topic, seq, data)
         facts = self.facts
         facts.messages_sent[item.topic] = facts.messages_sent.get(item.topic, 0) + rows
@@ -220,7 +236,8 @@ class Loop:
             gap_ms = (now.t_ns - last) / NS_PER_MS
             facts.max_gap_ms[key] = max(facts.max_gap_ms.get(key, 0.0), gap_ms)
         self._last_sent[key] = now.t_ns
-        self._priority(now, item)
+        if not is_garbled:
+            self._priority(now, item)
 
     def _priority(self, now: Now, item: Transmission) -> None:
         message = item.message
@@ -280,6 +297,12 @@ class Loop:
         # Who has left the world, or never was in it, is heard by nobody.
         x = np.where(states.id[at] == ids, states.x_m[at], NOWHERE_M)
         return Stations(ids, x, states.y_m[at], height)
+
+    def _without_departed(self, batch: BasicSafetyBatch) -> BasicSafetyBatch:
+        """A batch that a fault has made late without the vehicles that have left meanwhile: nobody sends for them."""
+        states = self.world.states
+        is_here = np.isin(batch.station_id, states.id[states.valid])
+        return batch if is_here.all() else take_rows(batch, np.flatnonzero(is_here))
 
     def _count(self, fates: TickFates) -> None:
         heard = np.add.reduceat(

@@ -20,7 +20,6 @@ from protocols.streams import generator
 from scenarios.spec import SceneSpec
 from sim.sensors.detections import ON_POLE, ON_VEHICLE, DetectionSet, fitted
 from sim.sensors.environment import make_environment
-from sim.sensors.faults import FaultFilter, SensorFaults
 from sim.sensors.objects import RoadsideSensor
 from sim.sensors.params import (
     FleetParams,
@@ -102,7 +101,7 @@ def _is_number(value: Any) -> bool:
 
 
 class VehiclePort:
-    """Sensors and cabin of an automated vehicle. `faults` may be set and changed between calls."""
+    """Sensors and cabin of an automated vehicle."""
 
     def __init__(
         self,
@@ -110,7 +109,6 @@ class VehiclePort:
         vehicle: UnitVehicle,
         table: Mapping[str, Any],
         spec: SceneSpec,
-        faults: SensorFaults | None = None,
     ) -> None:
         where = f"vehicles.{vehicle.name}"
         params = sensor_params(table, where, _DEFAULT)
@@ -130,8 +128,6 @@ class VehiclePort:
         )  # fmt: skip
         self._world = world
         self._vehicle = vehicle
-        self._filter = FaultFilter()
-        self.faults = faults
 
     def sample(self, tick: int, t_ns: int) -> Readings:
         """What is due."""
@@ -140,7 +136,6 @@ class VehiclePort:
         detections = self._detections.from_vehicle(now, vehicle.row, world.states, world.statics)
         if detections:
             readings = replace(readings, detections=detections)
-        readings = self._filter.readings(t_ns, readings, self.faults)
         if vehicle.cabin is None or t_ns % CABIN_STEP_NS:
             return readings
         cabin = vehicle.cabin.reading(t_ns, int(world.states.doors[vehicle.row]))
@@ -148,7 +143,7 @@ class VehiclePort:
 
 
 class RoadsidePort:
-    """Object sensors, loops and push buttons of the junctions a unit serves. `faults` may be set and changed between calls."""
+    """Object sensors, loops and push buttons of the junctions a unit serves."""
 
     def __init__(
         self,
@@ -158,7 +153,6 @@ class RoadsidePort:
         place_m: tuple[float, float],
         junctions: tuple[int, ...],
         spec: SceneSpec,
-        faults: SensorFaults | None = None,
     ) -> None:
         self._world = world
         self._place = place_m
@@ -184,8 +178,6 @@ class RoadsidePort:
                 for g in world.net.crossings.group
             ]
         ).astype(np.int32)
-        self._filter = FaultFilter()
-        self.faults = faults
 
     def sample(self, tick: int, t_ns: int) -> Readings:
         """What is due: loops, buttons and the set at 10 Hz, single sensors at their own rhythm."""
@@ -196,7 +188,7 @@ class RoadsidePort:
         if t_ns % ROADSIDE_STEP_NS:
             if not detections:
                 return _NOTHING
-            return self._filter.readings(t_ns, Readings(detections=detections), self.faults)
+            return Readings(detections=detections)
         objects = None
         if self._sensor is not None:
             objects = self._sensor.sample(now, world.states, world.statics)
@@ -204,13 +196,12 @@ class RoadsidePort:
         if self._crossings.size:
             pressed = world.buttons()[self._crossings]
             crossings = CrossingDemand(t_ns, self._crossings, pressed)
-        readings = Readings(
+        return Readings(
             objects=objects,
             detectors=world.loops.reading(t_ns, self._loops),
             crossings=crossings,
             detections=detections,
         )
-        return self._filter.readings(t_ns, readings, self.faults)
 
 
 def _loops_of(world: HeadlessWorld, junctions: tuple[int, ...]) -> I32:
@@ -222,13 +213,9 @@ def _loops_of(world: HeadlessWorld, junctions: tuple[int, ...]) -> I32:
 
 
 class FleetPort:
-    """GNSS and odometry of all equipped background vehicles. `faults` (of sensor "fleet") strike all of them at once."""
+    """GNSS and odometry of all equipped background vehicles."""
 
-    def __init__(
-        self, world: HeadlessWorld, spec: SceneSpec, faults: SensorFaults | None = None
-    ) -> None:
-        self._filter = FaultFilter()
-        self.faults = faults
+    def __init__(self, world: HeadlessWorld, spec: SceneSpec) -> None:
         self._world = world
         self._sensor = FleetSensor(preset(FleetParams, "default"), spec.seed, spec.tick_ms)
         # Who is equipped is decided once, by actor id, so that nobody's draw depends on anybody else.
@@ -242,7 +229,7 @@ class FleetPort:
         rows = np.flatnonzero(states.valid & (statics.control == int(Control.TRAFFIC)) & motor)
         rows = rows[self._is_equipped[states.id[rows] % self._is_equipped.size]]
         reading = self._sensor.sample(Now(tick, t_ns), rows.astype(np.int32), states, statics)
-        return self._filter.readings(t_ns, Readings(fleet=reading), self.faults)
+        return Readings(fleet=reading)
 
 
 _NOTHING = Readings()

@@ -60,6 +60,11 @@ class TimedUnit:
         self.calls = Durations()
         self.plans = Durations()
 
+    def renew(self, unit: Participant) -> TimedUnit:
+        """Times `unit` from now on, on top of what was counted: the same unit, started over."""
+        self._unit = unit
+        return self
+
     @property
     def name(self) -> str:
         """The timed unit's name."""

@@ -37,6 +37,12 @@ class _FateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fate.ValueType],
     """another transmission on the same resource"""
     FATE_CONGESTION: _Fate.ValueType  # 7
     """not sent or dropped because the channel was full"""
+    FATE_LOSS_FAULT: _Fate.ValueType  # 8
+    """lost by a message fault of the scene"""
+    FATE_PARTITION: _Fate.ValueType  # 9
+    """sender and receiver are in different parts of a partition fault"""
+    FATE_GARBLED: _Fate.ValueType  # 10
+    """came through, but the receiver's decoder refused the bytes"""
 
 class Fate(_Fate, metaclass=_FateEnumTypeWrapper): ...
 
@@ -52,6 +58,12 @@ FATE_COLLISION: Fate.ValueType  # 6
 """another transmission on the same resource"""
 FATE_CONGESTION: Fate.ValueType  # 7
 """not sent or dropped because the channel was full"""
+FATE_LOSS_FAULT: Fate.ValueType  # 8
+"""lost by a message fault of the scene"""
+FATE_PARTITION: Fate.ValueType  # 9
+"""sender and receiver are in different parts of a partition fault"""
+FATE_GARBLED: Fate.ValueType  # 10
+"""came through, but the receiver's decoder refused the bytes"""
 Global___Fate: _TypeAlias = Fate  # noqa: Y015
 
 @_typing.final

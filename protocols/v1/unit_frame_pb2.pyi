@@ -234,6 +234,7 @@ class ToUnitFrame(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     TICK_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> _unit_pb2.Welcome: ...
     @_builtins.property
@@ -242,6 +243,8 @@ class ToUnitFrame(_message.Message):
     def tick(self) -> Global___TickFrame: ...
     @_builtins.property
     def end(self) -> _unit_pb2.End: ...
+    @_builtins.property
+    def reset(self) -> _unit_pb2.Reset: ...
     def __init__(
         self,
         *,
@@ -249,12 +252,13 @@ class ToUnitFrame(_message.Message):
         refused: _unit_pb2.Refused | None = ...,
         tick: Global___TickFrame | None = ...,
         end: _unit_pb2.End | None = ...,
+        reset: _unit_pb2.Reset | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end", b"end", "refused", b"refused", "tick", b"tick", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end", b"end", "refused", b"refused", "reset", b"reset", "tick", b"tick", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end", b"end", "refused", b"refused", "tick", b"tick", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end", b"end", "refused", b"refused", "reset", b"reset", "tick", b"tick", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "refused", "tick", "end"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "refused", "tick", "end", "reset"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -8,6 +8,7 @@ The conversation between the simulation and a unit in another process: one ZeroM
                   <-------------------  Welcome, or Refused with the reason in plain words
                   <-------------------  Tick k        (only when the unit is due)
   Answer k        ------------------->                the clock stands until it is there, or the time limit is over
+                  <-------------------  Reset         start over from the Welcome, nothing remembered; no answer
                   <-------------------  End           the run is over; the unit may leave or wait for another Welcome
   Failed          ------------------->                at any time: the unit gives up, and says why
 """
@@ -283,6 +284,23 @@ class Failed(_message.Message):
 Global___Failed: _TypeAlias = Failed  # noqa: Y015
 
 @_typing.final
+class Reset(_message.Message):
+    """The unit restarts: it becomes what it was right after its Welcome. Ticks go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reset: _TypeAlias = Reset  # noqa: Y015
+
+@_typing.final
 class End(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -340,6 +358,7 @@ class ToUnit(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     TICK_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
@@ -348,6 +367,8 @@ class ToUnit(_message.Message):
     def tick(self) -> Global___Tick: ...
     @_builtins.property
     def end(self) -> Global___End: ...
+    @_builtins.property
+    def reset(self) -> Global___Reset: ...
     def __init__(
         self,
         *,
@@ -355,12 +376,13 @@ class ToUnit(_message.Message):
         refused: Global___Refused | None = ...,
         tick: Global___Tick | None = ...,
         end: Global___End | None = ...,
+        reset: Global___Reset | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end", b"end", "refused", b"refused", "tick", b"tick", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end", b"end", "refused", b"refused", "reset", b"reset", "tick", b"tick", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end", b"end", "refused", b"refused", "tick", b"tick", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end", b"end", "refused", b"refused", "reset", b"reset", "tick", b"tick", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "refused", "tick", "end"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "refused", "tick", "end", "reset"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

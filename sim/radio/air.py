@@ -11,7 +11,7 @@ were heard (one per delivery time). The queue holds what has not been collected 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from protocols import topics
 from protocols.messages import BasicSafetyBatch, Message
 from protocols.participant import Received
-from protocols.roads.network import U8
+from protocols.roads.network import U8, U32
 from protocols.simtime import Now
 from sim.radio.channel import Channel, SentRows, Stations
 from sim.radio.fates import I64, Fate, TickFates
@@ -30,6 +30,8 @@ _columns = attrgetter(
     *(field.name for field in dataclasses.fields(BasicSafetyBatch) if field.name != "t_ns")
 )
 _DELIVERED = int(Fate.DELIVERED)
+Strike = Callable[[int, str, str, int, U32, tuple[str, ...], U8, I64], None]
+"""(t_ns, sender, topic, seq, station id of each row, receivers, fate, deliver_ns): changes the last two, (n, R), in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,11 @@ class _Sent:
 
 
 class Air:
-    """Messages in flight. `tick_ns` is the base tick."""
+    """Messages in flight. `tick_ns` is the base tick; `strike` is asked about every message after the channel (message faults)."""
 
-    def __init__(self, channel: Channel, tick_ns: int) -> None:
+    def __init__(self, channel: Channel, tick_ns: int, strike: Strike | None = None) -> None:
         self._channel = channel
+        self._strike = strike
         self._tick_ns = tick_ns
         self._next_seq: dict[str, int] = {}
         self._sent: list[_Sent] = []
@@ -105,6 +108,11 @@ class Air:
             own = columns.get(item.sender)
             if own is not None:
                 fate[start:end, own] = 0  # UNSPECIFIED: nobody hears himself
+            if self._strike is not None:
+                self._strike(
+                    now.t_ns, item.sender, item.topic, item.seq, item.origin.id, receivers,
+                    fate[start:end], deliver_ns[start:end],
+                )  # fmt: skip
             if end - start == 1:
                 self._queue_one(item, now.t_ns, receivers, fate[start], deliver_ns[start])
             else:

@@ -27,6 +27,9 @@ class Fate(IntEnum):
     HALF_DUPLEX = 5
     COLLISION = 6
     CONGESTION = 7
+    LOSS_FAULT = 8  # lost by a message fault of the scene
+    PARTITION = 9  # a partition fault of the scene lies between sender and receiver
+    GARBLED = 10  # came through, but the receiver's decoder refused the bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,9 @@ def test_clear_mot_and_identity_numbers_are_those_of_motmetrics(seed):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_hota_is_that_of_trackeval(seed):
     hota = pytest.importorskip(
-        "trackeval.metrics.hota", reason="trackeval is not installed (pip install --no-deps trackeval)", exc_type=ImportError
+        "trackeval.metrics.hota",
+        reason="trackeval is not installed (pip install --no-deps trackeval)",
+        exc_type=ImportError,
     )
     frames = random_frames(seed)
     true, track = {}, {}

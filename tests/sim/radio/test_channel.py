@@ -48,7 +48,7 @@ def share(channel: Channel, distance_m: float, messages: int = 4000) -> dict[Fat
     """Shares of fates at one distance over many independent links."""
     tx = stations(list(range(1, messages + 1)), [0.0] * messages)
     fate, _ = channel.fates(rows(tx), stations([900_000], [distance_m]), 0)
-    counts = np.bincount(fate.ravel(), minlength=8) / fate.size
+    counts = np.bincount(fate.ravel(), minlength=len(Fate)) / fate.size
     return {kind: float(counts[kind]) for kind in Fate}
 
 

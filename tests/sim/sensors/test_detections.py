@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from protocols.errors import ConfigError
-from protocols.sensing import Gnss, Imu, ObjectList, Readings
+from protocols.sensing import ObjectList
 from protocols.simtime import NS_PER_MS, Now
 from sim.sensors.detection_params import LidarParams, RadarParams
 from sim.sensors.detections import ON_POLE, ON_VEHICLE, DetectionSet, Fitted, fitted
 from sim.sensors.environment import Environment
-from sim.sensors.faults import FaultFilter, FaultKind, SensorFault, SensorFaults
 from tests.sim.sensors.scene import NO_WALLS, Scene
 
 RADAR = {"kind": "radar", "name": "front"}
@@ -127,62 +126,3 @@ def test_a_mistake_names_its_key(rows: Any, words: str):
 def test_a_period_must_be_whole_ticks():
     with pytest.raises(ValueError, match="period_ms of radar/front of a = 15 ms is not a whole"):
         DetectionSet(sensors(dict(RADAR, period_ms=15)), 1, "a", 10, Environment(), NO_WALLS)
-
-
-# faults ------------------------------------------------------------------------------------------------------------
-
-
-def gnss(t_ns: int) -> Gnss:
-    return Gnss(t_ns, 10.0 + t_ns, 20.0, 0.0, 0.1)
-
-
-def test_lost_frozen_and_biased_hold_in_their_windows_only():
-    faults = SensorFaults(
-        (
-            SensorFault("gnss", FaultKind.LOST, 2, 4),
-            SensorFault("gnss", FaultKind.FROZEN, 5, 7),
-            SensorFault("gnss", FaultKind.BIASED, 8, 9, x_m=3.0, y_m=-1.0),
-        )
-    )
-    keep = FaultFilter()
-    got = [keep.readings(t, Readings(gnss=gnss(t)), faults).gnss for t in range(10)]
-    assert [g is None for g in got] == [t in (2, 3) for t in range(10)]
-    assert got[5] == got[6] == gnss(4), "the last good one, with its old time"
-    assert got[7] == gnss(7)
-    assert got[8] is not None and (got[8].x_m, got[8].y_m) == (10.0 + 8 + 3.0, 19.0)
-    assert got[9] == gnss(9)
-
-
-def test_a_fault_strikes_the_sensor_it_names_and_a_list_freezes_with_its_time():
-    rows = delivered(sensors(RADAR, {"kind": "camera", "name": "front"}))
-    faults = SensorFaults(
-        (
-            SensorFault("radar/front", FaultKind.FROZEN, 300_000_000, 600_000_000),
-            SensorFault("camera/front", FaultKind.BIASED, 0, 10**12, x_m=1.0, yaw_rad=3.0),
-        )
-    )
-    keep, last = FaultFilter(), None
-    for t, item in rows:
-        (out,) = keep.readings(t, Readings(detections=(item,)), faults).detections
-        if item.sensor == "camera/front":
-            assert out.x_m.tolist() == (item.x_m + 1.0).tolist() and out.t_ns == item.t_ns
-            assert (np.abs(out.yaw_rad) <= np.pi).all()
-        elif 300_000_000 <= t < 600_000_000:
-            assert out is last
-        else:
-            assert out is item
-            last = item
-
-
-def test_frozen_before_anything_was_read_gives_nothing_and_no_faults_change_nothing():
-    frozen = SensorFaults((SensorFault("imu", FaultKind.FROZEN, 0, 10),))
-    given = Readings(imu=Imu(0, 1.0, 0.1, 3.0), gnss=gnss(0))
-    assert FaultFilter().readings(0, given, frozen).imu is None
-    assert FaultFilter().readings(0, given, frozen).gnss == gnss(0)
-    assert FaultFilter().readings(0, given, None) is given
-    turned = SensorFaults(
-        (SensorFault("imu", FaultKind.BIASED, 0, 1, yaw_rad=1.0, accel_mps2=0.5),)
-    )
-    imu = FaultFilter().readings(0, given, turned).imu
-    assert imu is not None and imu.accel_mps2 == 1.5
-    assert imu.yaw_rad == pytest.approx(4.0 - 2.0 * np.pi)
