@@ -121,6 +121,7 @@ std::string serve(const Options& options, const OnTick& on_tick, const OnWelcome
 
   const auto give_up_at = Clock::now() + std::chrono::duration<double>(options.join_s);
   bool is_welcome = false;
+  v1::Welcome welcome;  // kept: after a Reset the unit starts over from it
   v1::ToUnit in;  // kept, so that its columns keep their memory from tick to tick
   for (;;) {
     const std::optional<std::string> data = receive(socket.get());
@@ -136,7 +137,11 @@ std::string serve(const Options& options, const OnTick& on_tick, const OnWelcome
     switch (in.body_case()) {
       case v1::ToUnit::kWelcome:
         is_welcome = true;
-        if (on_welcome) or_give_up(socket.get(), [&] { on_welcome(in.welcome()); });
+        welcome = in.welcome();
+        if (on_welcome) or_give_up(socket.get(), [&] { on_welcome(welcome); });
+        break;
+      case v1::ToUnit::kReset:
+        if (on_welcome) or_give_up(socket.get(), [&] { on_welcome(welcome); });
         break;
       case v1::ToUnit::kRefused:
         throw UnitError("refused: " + in.refused().reason());

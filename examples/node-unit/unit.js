@@ -66,7 +66,7 @@ class Wire {
     return this.frame({ answer: { ...rest, send: packed, tick: tick.tick } });
   }
 
-  /** What the simulation says: {welcome}, {refused}, {tick} or {end}; all are undefined for a body of a later version. */
+  /** What the simulation says: {welcome}, {refused}, {tick}, {reset} or {end}; all are undefined for a body of a later version. */
   read(data) {
     return this.toUnit.decode(data);
   }
@@ -83,7 +83,7 @@ class Wire {
  * Take part as `name` until the run ends; resolves to its outcome ("pass", "fail", ...).
  *
  * `protos`: folder of the .proto files. `topics`: those the unit may send on. `keys`: { server, public, secret } (see `readKeys`),
- * needed for addresses beyond this machine. `onWelcome(welcome, wire)` is called once; `onTick(tick, wire)` gives what to answer:
+ * needed for addresses beyond this machine. `onWelcome(welcome, wire)` is called at the Welcome and at every Reset: begin anew; `onTick(tick, wire)` gives what to answer:
  * { send: [{ topic, message }], vehicle, signals, plan, note: [{ name, value }] }, all optional; both may be asynchronous.
  * Rejects with a UnitError when refused, when nobody answers within `joinSeconds`, or when the simulation goes away. What the
  * callbacks throw is told to the simulation, then thrown.
@@ -110,6 +110,7 @@ async function serve({ name, address, protos, software = '', topics = [], keys, 
     await socket.send(wire.frame({ hello: { protocol: PROTOCOL, unit: name, software, topic: topics } }));
     const giveUpAt = Date.now() + joinSeconds * 1000;
     let isWelcome = false;
+    let first = null; // kept: after a Reset the unit starts over from its Welcome
     for (;;) {
       const data = await receive(socket);
       if (data === null) {
@@ -120,14 +121,15 @@ async function serve({ name, address, protos, software = '', topics = [], keys, 
         }
         continue;
       }
-      const { welcome, refused, tick, end } = wire.read(data);
+      const { welcome, refused, tick, end, reset } = wire.read(data);
       if (refused) throw new UnitError(`refused: ${refused.reason}`);
       if (end) return end.outcome;
       if (tick && !isWelcome) throw new UnitError(`${address} sent a tick before a welcome`);
       try {
-        if (welcome) {
+        if (welcome || reset) {
           isWelcome = true;
-          await onWelcome?.(welcome, wire);
+          first = welcome ?? first;
+          await onWelcome?.(first, wire);
         } else if (tick) {
           await socket.send(wire.answer(tick, (await onTick(tick, wire)) ?? {}));
         }

@@ -18,7 +18,6 @@ from protocols.simtime import Now
 from scenarios.load import load_scene
 from scenarios.spec import SceneSpec
 from sim.ports import RoadsidePort, VehiclePort
-from sim.sensors.faults import FaultKind, SensorFault, SensorFaults
 from sim.sensors.surroundings import walls_of
 from tests.sim.sensors.scene import Scene
 from tests.support.corridor import corridor_net, resolved
@@ -92,24 +91,6 @@ def test_the_scenes_weather_and_corrections_reach_the_sensors():
     assert seen(foul) < seen(clear)
     assert {r.gnss.quality for r in clear if r.gnss} == {FixQuality.RTK_FIX}
     assert {r.gnss.quality for r in foul if r.gnss} == {FixQuality.SINGLE}  # never a correction
-
-
-def test_faults_can_be_set_on_a_port_while_it_runs():
-    made, vehicle = world()
-    port = VehiclePort(made, vehicle, {"extra": [RADAR]}, spec())
-    first = port.sample(0, 0)
-    port.faults = SensorFaults(
-        (
-            SensorFault("gnss", FaultKind.FROZEN, 1, 10**12),
-            SensorFault("radar/front", FaultKind.LOST, 1, 10**12),
-        )
-    )
-    later = [port.sample(tick, tick * 10_000_000) for tick in range(1, 30)]
-    assert all(r.detections == () for r in later)
-    frozen = [r.gnss for r in later if r.gnss is not None]
-    assert frozen == [first.gnss] * 2 and first.gnss is not None and first.gnss.t_ns == 0
-    port.faults = None
-    assert any(r.detections for r in (port.sample(t, t * 10_000_000) for t in range(30, 40)))
 
 
 def test_a_roadside_unit_gets_world_frame_lists_and_its_loops_as_before():
