@@ -1,6 +1,6 @@
 """The roadside tracker against its peers: frames per second and identity switches at 100 objects.
 
-Rows of `icv bench tracking`. Workload: 100 objects on 400 x 400 m, constant velocity, 0.3 m noise, 5 % misses, 5 clutter points,
+Rows of `icv bench sensing`. Workload: 100 objects on 400 x 400 m, constant velocity, 0.3 m noise, 5 % misses, 5 clutter points,
 60 frames at 10 Hz in random order: positions only, as the peers take them. All times are CPU time of this process
 (`time.process_time`), medians of `runs`, ours and the peers' in turn. The filterpy peer is the usual script: one `KalmanFilter`
 per track, SciPy's exact assignment of Euclidean distances, gate 5 m. norfair runs with its own defaults for points, gate 5 m.
@@ -11,7 +11,6 @@ object whose track is another one than when it was last paired (CLEAR MOT; Berna
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -24,6 +23,7 @@ from scipy.spatial.distance import cdist
 from protocols.roads.network import F64, U8
 from protocols.sensing import ObjectList, SensorKind, VelocityKind
 from roadside.tracking import Tracker, TrackingConfig
+from sim.bench.measure import OURS, Row, row, skipped
 
 OBJECTS = 100
 FRAMES = 60
@@ -31,41 +31,30 @@ WORKLOAD = "100 objects + 5 clutter, 5 % misses, 60 frames"
 DT_S = 0.1
 GATE_M = 5.0
 
-Row = dict[str, object]
 Frames = list[tuple[F64, F64]]  # true positions (100, 2), detections (n, 2)
 Result = list[tuple[list[int], F64]]  # ids, positions (k, 2) by frame
 
 
-def rows(runs: int = 5) -> Iterator[Row]:
-    """Every row of the tracking benchmark; a missing peer gives a row that says so."""
+def rows(runs: int) -> Iterator[Row]:
+    """Every row of the tracker; a missing peer gives a row that says so."""
     frames = workload()
     lists = [object_list(k, z) for k, (_, z) in enumerate(frames)]
     ours(lists)  # compiles
-    peers: list[tuple[str, Callable[[Frames], Result], float]] = []
-    for name, load, times in (
-        ("filterpy + scipy", _filterpy, 10.0),
-        ("norfair", _norfair, 250.0),
-    ):
+    peers: list[tuple[str, Callable[[Frames], Result]]] = []
+    for name, load in (("filterpy + scipy", _filterpy), ("norfair", _norfair)):
         try:
-            peers.append((name, load(), times))
+            peers.append((name, load()))
         except ImportError as error:
-            yield {
-                "workload": WORKLOAD, "metric": "skipped", "value": None, "unit": "", "runs": 0,
-                "spread": [], "peer": f"{name} is not installed ({error.name})",
-            }  # fmt: skip
-    rate: dict[str, list[float]] = {"icv": [], **{name: [] for name, _, _ in peers}}
+            yield skipped(WORKLOAD, "frames", name, f"{error.name} is not installed")
+    rate: dict[str, list[float]] = {OURS: [], **{name: [] for name, _ in peers}}
     for _ in range(runs):
-        rate["icv"].append(FRAMES / _cpu_s(lambda: ours(lists), 5))
-        for name, call, _ in peers:
+        rate[OURS].append(FRAMES / _cpu_s(lambda: ours(lists), 5))
+        for name, call in peers:
             rate[name].append(FRAMES / _cpu_s(lambda call=call: call(frames), 1))  # type: ignore[misc]
-    mine = switches(frames, ours(lists))
-    yield _row("tracker frames", rate["icv"], "1/s", "icv")
-    yield _row("identity switches", [float(mine)], "switches", "icv")
-    for name, call, times in peers:
-        yield _row("tracker frames", rate[name], "1/s", name)
-        yield _row("identity switches", [float(switches(frames, call(frames)))], "switches", name)
-        ratio = [a / b for a, b in zip(rate["icv"], rate[name], strict=True)]
-        yield {**_row("tracker frames, ours / peer", ratio, "ratio", name), "at_least": times}
+    found = {OURS: ours(lists), **{name: call(frames) for name, call in peers}}
+    for name, values in rate.items():
+        yield row(WORKLOAD, "frames", values, "1/s", peer=name, basis="cpu")
+        yield row(WORKLOAD, "identity switches", switches(frames, found[name]), "1", peer=name)
 
 
 def workload(seed: int = 3) -> Frames:
@@ -195,10 +184,3 @@ def _cpu_s(call: Callable[[], object], times: int) -> float:
     for _ in range(times):
         call()
     return (time.process_time() - start) / times
-
-
-def _row(metric: str, values: list[float], unit: str, peer: str) -> Row:
-    return {
-        "workload": WORKLOAD, "metric": metric, "value": statistics.median(values), "unit": unit,
-        "runs": len(values), "spread": [min(values), max(values)], "peer": peer,
-    }  # fmt: skip
