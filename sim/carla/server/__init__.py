@@ -1,0 +1,1 @@
+"""The headless world behind CARLA's ports."""

@@ -1,0 +1,1 @@
+"""The bytes: values, calls, streams. Knows no world."""
