@@ -62,6 +62,7 @@ class TraceBlock:
     t_ns: F64  # exact integers up to 2^53 ns = 104 days
     x_m: F64
     y_m: F64
+    z_m: F64
     yaw_rad: F64
     speed_mps: F64
     accel_mps2: F64

@@ -157,6 +157,7 @@ def run_scene(
         log.result(num_ticks * header.tick_ns, json.dumps(table, sort_keys=True))
         log.timing(num_ticks * header.tick_ns, timing)
     finally:
+        loop.close_traces()
         log.close()
         built.close(loop, outcome)
     table["timing"] = timing
@@ -401,12 +402,9 @@ class _Builder:
     def finish(self, loop: Loop) -> RunFacts:
         """Numbers that are known at the end."""
         world, facts = loop.world, self.facts
+        loop.close_traces()
         for vehicle in world.vehicles:
             referee = vehicle.referee
-            referee.flush()
-            for block in referee.blocks:
-                loop.judge.on_trace(block)
-            referee.blocks.clear()
             if referee.arrived_s is not None:
                 facts.arrived_s[vehicle.name] = referee.arrived_s
             facts.signal_delay_s[vehicle.name] = referee.signal_delay_s

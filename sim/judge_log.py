@@ -70,7 +70,7 @@ def _blocks(item: ResolvedVehicle, trace: Trace, referee: Referee) -> Iterator[T
     for row, (lane, s_m) in enumerate(zip(trace.lane.tolist(), trace.s_m.tolist(), strict=True)):
         referee.locate(lane, s_m)
         limit[row], progress[row] = referee.limit_mps, referee.route_s_m
-    same = ("x_m", "y_m", "yaw_rad", "speed_mps", "accel_mps2", "yaw_rate_radps", "hitch_rad", "steer_rad")  # fmt: skip
+    same = ("x_m", "y_m", "z_m", "yaw_rad", "speed_mps", "accel_mps2", "yaw_rate_radps", "hitch_rad", "steer_rad")  # fmt: skip
     for first in range(0, num, BLOCK_TICKS):
         rows = slice(first, first + BLOCK_TICKS)
         yield TraceBlock(

@@ -40,6 +40,7 @@ from sim.picture import PictureCollector
 from sim.radio.air import Air, take_rows
 from sim.radio.channel import Stations
 from sim.radio.fates import Fate, TickFates
+from sim.referee import Referee
 from sim.signal_watch import SignalWatch
 from sim.world import HeadlessWorld
 
@@ -121,7 +122,7 @@ class Loop:
         commands, signals = self._commands(now, outboxes)
         for vehicle in world.vehicles:
             command = commands.get(vehicle.unit, vehicle.command)
-            self.log.trace(vehicle.name, t_ns, world.states, vehicle.row, command)
+            self.log.command(vehicle.name, command)
         if tick % self.truth_period_ticks == 0:
             self.log.world(t_ns, world.states, world.statics)
         self.chain.truth(world.states)
@@ -143,9 +144,8 @@ class Loop:
             for event in referee.events:
                 self.tell(event)
             referee.events.clear()
-            for block in referee.blocks:
-                self.judge.on_trace(block)
-            referee.blocks.clear()
+            if referee.blocks:
+                self._traces(referee)
         for event in world.events:
             self.tell(event)
         world.events.clear()
@@ -158,6 +158,18 @@ class Loop:
             self.log.signals(t_ns, world.light)
         if self.picture is not None:
             self.picture.observe(t_ns, world.states, world.statics, world.light)
+
+    def _traces(self, referee: Referee) -> None:
+        for block in referee.blocks:
+            self.judge.on_trace(block)
+            self.log.trace(block)
+        referee.blocks.clear()
+
+    def close_traces(self) -> None:
+        """What referees still hold goes to judge and log: at the end of a run, or when it broke off."""
+        for vehicle in self.world.vehicles:
+            vehicle.referee.flush()
+            self._traces(vehicle.referee)
 
     def tell(self, event: Event) -> None:
         """One event to judge, picture and log."""

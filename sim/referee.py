@@ -7,6 +7,7 @@ has advanced. Distances along the vehicle's own `RouteLine`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,14 +21,14 @@ from sim.route_line import RouteLine
 from sim.state import ActorStates
 from sim.traffic.referee import HARD_BRAKING_MPS2
 
-BLOCK_TICKS = 20
+BLOCK_TICKS = 50
 STATION_ZONE_M = 30.0  # a stop this far past the stop point still belongs to the station
 CALL_M = (
     150.0  # an on-call stop asked for later than this cannot be reached: 60 km/h at 1 m/s2 is 139 m
 )
 SLOW_ZONE_M = (150.0, 40.0)  # control delay counts from before to behind a stop line
 _FLOATS = (
-    "x_m", "y_m", "yaw_rad", "speed_mps", "accel_mps2", "yaw_rate_radps", "hitch_rad", "steer_rad",
+    "x_m", "y_m", "z_m", "yaw_rad", "speed_mps", "accel_mps2", "yaw_rate_radps", "hitch_rad", "steer_rad",
     "s_m", "d_m",
 )  # fmt: skip
 
@@ -74,8 +75,10 @@ class Referee:
     events: list[Event] = field(default_factory=list)
     blocks: list[TraceBlock] = field(default_factory=list)
     _halts: list[_Halt] = field(default_factory=list)
-    _fill: int = 0
-    _columns: dict[str, F64] = field(default_factory=dict)
+    _rows: list[tuple[float, ...]] = field(default_factory=list)  # of the open block
+    _places: list[tuple[int, int]] = field(default_factory=list)
+    _bound: F64 | None = None
+    _reads: tuple[Callable[[int], float], ...] = ()
     _lane: int = -2
     _limit: float = math.inf
     _limit_s: float = -1.0
@@ -87,8 +90,6 @@ class Referee:
     _was_hard: bool = False
 
     def __post_init__(self) -> None:
-        names = (*_FLOATS, "t_ns", "lane", "speed_limit_mps", "doors", "route_s_m")
-        self._columns = {name: np.zeros(BLOCK_TICKS) for name in names}
         for place, stop in zip(self.line.stations, self.stops, strict=True):
             self._halts.append(_Halt(place.route_s_m, place.index, stop.depart_s, stop.on_call))
 
@@ -241,24 +242,33 @@ class Referee:
                 return
 
     def _trace(self, t_ns: int, states: ActorStates, lane: int) -> None:
-        k, columns, row = self._fill, self._columns, self.row
-        for name in _FLOATS:
-            columns[name][k] = getattr(states, name)[row]
-        columns["t_ns"][k] = t_ns
-        columns["lane"][k] = lane
-        columns["speed_limit_mps"][k] = self._limit
-        columns["doors"][k] = states.doors[row]
-        columns["route_s_m"][k] = self.route_s_m
-        self._fill = k + 1
-        if self._fill == BLOCK_TICKS:
+        if self._bound is not states.x_m:
+            self._bound = states.x_m
+            self._reads = tuple(getattr(states, name).item for name in _FLOATS)
+        row = self.row
+        state = [read(row) for read in self._reads]
+        self._rows.append((t_ns, self._limit, self.route_s_m, *state))
+        self._places.append((lane, int(states.doors[row])))
+        if len(self._rows) == BLOCK_TICKS:
             self.flush()
 
     def flush(self) -> None:
         """Close the open block (at the end of a run, or when it is full)."""
-        if self._fill == 0:
+        if not self._rows:
             return
-        cut = {name: column[: self._fill].copy() for name, column in self._columns.items()}
-        lane = cut.pop("lane").astype(np.int32)
-        doors = cut.pop("doors").astype(np.int32)
-        self.blocks.append(TraceBlock(self.name, self.actor, lane=lane, doors=doors, **cut))
-        self._fill = 0
+        t_ns, limit, progress, *floats = np.array(self._rows).T.copy()
+        lane, doors = np.array(self._places, dtype=np.int32).T.copy()
+        self.blocks.append(
+            TraceBlock(
+                self.name,
+                self.actor,
+                t_ns=t_ns,
+                speed_limit_mps=limit,
+                route_s_m=progress,
+                lane=lane,
+                doors=doors,
+                **dict(zip(_FLOATS, floats, strict=True)),
+            )
+        )
+        self._rows.clear()
+        self._places.clear()

@@ -1,4 +1,4 @@
-"""Scratch columns that the writer fills and turns into wire bytes: a world sample, and the open block of a trace."""
+"""Scratch columns that the writer fills and turns into wire bytes: a world sample, and the open rows of a trace."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 
 from protocols.columns import Layout
+from protocols.judging import TraceBlock
 from protocols.messages import VehicleCommand
-from protocols.roads.network import F64
 from protocols.v1 import world_pb2
 from protocols.wire import varint
 from sim.log import _kernels
 from sim.state import ActorStates
 
-TRACE_TICKS = 50  # rows of one VehicleTrace
-
+_NO_COMMAND = (0.0, 0.0, 0)
 _TRACE = Layout(world_pb2.VehicleTrace)
 _TRACE_STATES = (
     "x_m",
@@ -93,58 +92,52 @@ class WorldBlock:
         return b"".join(parts)
 
 
-class TraceBlock:
-    """The open block of one driven vehicle."""
+class TraceRows:
+    """What one driven vehicle did: the referee's block of ticks, and the commands given in them.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.id = 0
-        self.start_ns = 0
-        self.rows = 0
-        self._f64 = np.zeros((TRACE_TICKS, len(_TRACE_STATES) + 2))
-        self._lane = np.zeros(TRACE_TICKS, np.int32)
-        self._doors = np.zeros((2, TRACE_TICKS), np.int8)
-        self._bound: object = None
-        self._columns: list[F64] = []
+    A block is closed before the commands of its last tick are known, so it waits for them.
+    """
 
-    def add(self, t_ns: int, states: ActorStates, row: int, command: VehicleCommand | None) -> None:
-        k = self.rows
-        if k == 0:
-            self.start_ns = t_ns
-            self.id = int(states.id[row])
-        if self._bound is not states.x_m:
-            self._bound = states.x_m
-            self._columns = [getattr(states, name) for name in _TRACE_STATES]
-        values = [column[row] for column in self._columns]
+    def __init__(self) -> None:
+        self._commands: list[tuple[float, float, int]] = []
+        self._block: TraceBlock | None = None
+
+    def command(self, command: VehicleCommand | None) -> bool:
+        """One tick's command; True when a block is complete."""
         if command is None:
-            values += (0.0, 0.0)
+            self._commands.append(_NO_COMMAND)
         else:
-            values += (command.accel_mps2, command.steer_rad)
-            self._doors[1, k] = command.open_doors
-        self._f64[k] = values
-        self._lane[k] = states.lane[row]
-        self._doors[0, k] = states.doors[row]
-        self.rows = k + 1
+            self._commands.append((command.accel_mps2, command.steer_rad, command.open_doors))
+        return self._block is not None and len(self._commands) >= self._block.t_ns.size
 
-    def clear(self) -> None:
-        self.rows = 0
-        self._doors[:] = 0
+    def block(self, block: TraceBlock) -> bool:
+        """The next ticks; True when their commands are all there."""
+        self._block = block
+        return len(self._commands) >= block.t_ns.size
 
-    def wire(self, step_ns: int) -> bytes:
-        n = self.rows
-        last = len(_TRACE_STATES)
-        columns = np.ascontiguousarray(self._f64[:n].T)
-        return _TRACE.pack_values(
+    def take(self, step_ns: int) -> tuple[int, bytes] | None:
+        """(stamp of the last row, wire bytes) of every tick whose command is known; None without any."""
+        block, self._block = self._block, None
+        if block is None:
+            return None
+        n = min(block.t_ns.size, len(self._commands))
+        if n == 0:
+            return None
+        accel, steer, doors = np.array(self._commands[:n]).T.copy()
+        del self._commands[:n]
+        start_ns = int(block.t_ns[0])
+        data = _TRACE.pack_values(
             (
-                self.name,
-                self.id,
-                self.start_ns,
+                block.name,
+                block.actor,
+                start_ns,
                 step_ns,
-                *columns[:last],
-                self._lane[:n],
-                self._doors[0, :n],
-                columns[last],
-                columns[last + 1],
-                self._doors[1, :n],
+                *(getattr(block, name)[:n] for name in _TRACE_STATES),
+                block.lane[:n],
+                block.doors[:n].astype(np.int8),
+                accel,
+                steer,
+                doors.astype(np.int8),
             )
         )
+        return start_ns + (n - 1) * step_ns, data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from protocols.judging import TraceBlock
 from protocols.messages import VehicleCommand
 from protocols.roads.network import U8
 from sim.log.digest import TickDigest
@@ -17,9 +18,10 @@ class SilentLog:
     def world(self, t_ns: int, states: ActorStates, statics: ActorStatics) -> None:
         """Nothing."""
 
-    def trace(
-        self, name: str, t_ns: int, states: ActorStates, row: int, command: VehicleCommand | None
-    ) -> None:
+    def command(self, name: str, command: VehicleCommand | None) -> None:
+        """Nothing."""
+
+    def trace(self, block: TraceBlock) -> None:
         """Nothing."""
 
     def signals(self, t_ns: int, light: U8) -> None:

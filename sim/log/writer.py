@@ -20,12 +20,13 @@ from google.protobuf.message import Message
 from protocols import codec, topics
 from protocols.columns import Layout
 from protocols.errors import CodecError, InfrastructureError
+from protocols.judging import TraceBlock
 from protocols.messages import VehicleCommand
 from protocols.roads.network import U8, U32
 from protocols.v1 import log_pb2, world_pb2
 from protocols.wire import packed, text, varint
 from sim.log import header
-from sim.log.blocks import TRACE_TICKS, TraceBlock, WorldBlock
+from sim.log.blocks import TraceRows, WorldBlock
 from sim.log.container import CHUNK_BYTES, Container
 from sim.log.digest import TickDigest
 from sim.log.header import RunHeader
@@ -33,6 +34,7 @@ from sim.radio.fates import TickFates
 from sim.state import ActorStates, ActorStatics
 
 DIGEST_TICKS = 100  # rows of one Digests record
+MAX_NAMES = 1000  # combinations of senders and topics whose bytes are kept; a scene has a few dozen
 
 _RECORDS: dict[str, type[Message]] = {
     "truth/world": world_pb2.WorldState,
@@ -84,11 +86,11 @@ class LogWriter:
         self._tick_ns = run.tick_ns
         self._out = Container(path, chunk_bytes=chunk_bytes)
         self._channels: dict[tuple[str, str], int] = {}
-        self._traces: dict[str, TraceBlock] = {}
+        self._traces: dict[str, TraceRows] = {}
         self._digests: list[TickDigest] = []
         self._ids: U32 = np.zeros(0, np.uint32)
         self._lights: U8 | None = None
-        self._texts: dict[tuple[int, str], bytes] = {}
+        self._names: dict[tuple[tuple[str, ...], tuple[str, ...]], bytes] = {}
         self._receivers: tuple[tuple[str, ...], bytes] = ((), b"")
         self._world = WorldBlock(0)
         self._last_ns = 0
@@ -126,22 +128,21 @@ class LogWriter:
             values = (t_ns, states.id[rows], statics.kind[rows], *columns)
             self._record("truth/actor", t_ns, _ACTORS.pack_values(values))
 
-    def trace(
-        self, name: str, t_ns: int, states: ActorStates, row: int, command: VehicleCommand | None
-    ) -> None:
-        """One tick of a driven vehicle and the command it gave; call at every base tick."""
-        if not self._is_full:
-            return
+    def command(self, name: str, command: VehicleCommand | None) -> None:
+        """What driven vehicle `name` was told at this tick; call at every base tick."""
+        if self._is_full and self._trace_of(name).command(command):
+            self._write_trace(name)
+
+    def trace(self, block: TraceBlock) -> None:
+        """Consecutive ticks of a driven vehicle; written with the commands of the same ticks as soon as those are known."""
+        if self._is_full and self._trace_of(block.name).block(block):
+            self._write_trace(block.name)
+
+    def _trace_of(self, name: str) -> TraceRows:
         trace = self._traces.get(name)
         if trace is None:
-            trace = self._traces[name] = TraceBlock(name)
-        if trace.rows and (
-            t_ns != trace.start_ns + trace.rows * self._tick_ns or trace.id != int(states.id[row])
-        ):
-            self._flush_trace(trace)
-        trace.add(t_ns, states, row, command)
-        if trace.rows == TRACE_TICKS:
-            self._flush_trace(trace)
+            trace = self._traces[name] = TraceRows()
+        return trace
 
     def signals(self, t_ns: int, light: U8) -> None:
         """Lights of all groups (G,); written only when one differs from the last call."""
@@ -189,13 +190,20 @@ class LogWriter:
         if not self._is_full:
             return
         if self._receivers[0] != fates.receivers:
-            names = b"".join(text(2, name) for name in fates.receivers)
-            self._receivers = (fates.receivers, names)
+            self._receivers = (fates.receivers, b"".join(text(2, name) for name in fates.receivers))
+        who = (fates.senders, fates.topics)
+        names = self._names.get(who)
+        if names is None:
+            names = b"".join(
+                [text(3, sender) for sender in fates.senders]
+                + [text(4, topic) for topic in fates.topics]
+            )
+            if len(self._names) < MAX_NAMES:
+                self._names[who] = names
         parts = [
             b"\x08" + varint(fates.t_ns) if fates.t_ns else b"",
             self._receivers[1],
-            *(self._text(3, sender) for sender in fates.senders),
-            *(self._text(4, topic) for topic in fates.topics),
+            names,
             packed(5, fates.seq),
             packed(6, fates.num_rows),
             packed(7, fates.fate),
@@ -233,8 +241,8 @@ class LogWriter:
 
     def flush(self) -> None:
         """Everything so far reaches the file; for the end of a run that failed."""
-        for trace in self._traces.values():
-            self._flush_trace(trace)
+        for name in self._traces:
+            self._write_trace(name)
         self._flush_digests()
         self._out.flush()
 
@@ -268,18 +276,10 @@ class LogWriter:
         if self.tap is not None:
             self.tap(topic, sender, t_ns, bytes(data))
 
-    def _text(self, number: int, value: str) -> bytes:
-        key = (number, value)
-        known = self._texts.get(key)
-        if known is None:
-            known = self._texts[key] = text(number, value)
-        return known
-
-    def _flush_trace(self, trace: TraceBlock) -> None:
-        if trace.rows:
-            t_ns = trace.start_ns + (trace.rows - 1) * self._tick_ns
-            self._record("truth/trace", t_ns, trace.wire(self._tick_ns), trace.name)
-            trace.clear()
+    def _write_trace(self, name: str) -> None:
+        taken = self._traces[name].take(self._tick_ns)
+        if taken is not None:
+            self._record("truth/trace", *taken, name)
 
     def _flush_digests(self) -> None:
         block = self._digests

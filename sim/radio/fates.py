@@ -32,6 +32,9 @@ class Fate(IntEnum):
     GARBLED = 10  # came through, but the receiver's decoder refused the bytes
 
 
+_DELIVERED = int(Fate.DELIVERED)  # comparing an array with an enumeration's member costs a look-up
+
+
 @dataclass(frozen=True, slots=True)
 class TickFates:
     """Everything sent at one tick and what became of it: M transmissions, `num_rows.sum()` rows, R receivers."""
@@ -47,8 +50,10 @@ class TickFates:
 
     def latency_us(self) -> U32:
         """Microseconds from sending to delivery of the delivered rows, in row-major order."""
-        heard = self.fate == Fate.DELIVERED
-        latency: U32 = ((self.deliver_ns[heard] - self.t_ns) // 1000).astype(np.uint32)
+        heard = self.deliver_ns[self.fate == _DELIVERED]
+        heard -= self.t_ns
+        heard //= 1000
+        latency: U32 = heard.astype(np.uint32)
         return latency
 
     def counts(self) -> dict[Fate, int]:

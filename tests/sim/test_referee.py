@@ -245,19 +245,19 @@ def test_progress_does_not_go_back():
 
 def test_traces_hold_every_tick_once_whatever_the_length():
     hand = Hand()
-    for k in range(47):
+    for k in range(107):
         hand.at(10.0 + 0.1 * k, 10.0)
     hand.referee.flush()
     hand.referee.flush()
     blocks = hand.referee.blocks
-    assert [block.t_ns.size for block in blocks] == [20, 20, 7]
+    assert [block.t_ns.size for block in blocks] == [50, 50, 7]
     t_ns = np.concatenate([block.t_ns for block in blocks])
-    assert np.array_equal(t_ns, np.arange(47) * 1e7)
+    assert np.array_equal(t_ns, np.arange(107) * 1e7)
     s = np.concatenate([block.route_s_m for block in blocks])
-    assert s == pytest.approx(10.0 + 0.1 * np.arange(47))
+    assert s == pytest.approx(10.0 + 0.1 * np.arange(107))
     assert {block.name for block in blocks} == {"bus1"} and {block.actor for block in blocks} == {7}
     limits = np.concatenate([block.speed_limit_mps for block in blocks])
-    assert limits == pytest.approx(np.full(47, FREE_MPS))
+    assert limits == pytest.approx(np.full(107, FREE_MPS))
 
 
 def test_driving_at_the_limit_past_a_green_light_costs_no_delay():

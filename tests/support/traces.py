@@ -38,7 +38,7 @@ def trace(
     travelled = np.cumsum(speed) * DT_S
     zero = np.zeros(n)
     return TraceBlock(
-        name=name, actor=actor, t_ns=np.round((start_s + np.arange(n) * DT_S) * 1e9), x_m=travelled, y_m=zero, yaw_rad=zero,
+        name=name, actor=actor, t_ns=np.round((start_s + np.arange(n) * DT_S) * 1e9), x_m=travelled, y_m=zero, z_m=zero, yaw_rad=zero,
         speed_mps=speed, accel_mps2=column(accel_mps2), yaw_rate_radps=column(yaw_rate_radps), hitch_rad=column(hitch_rad),
         steer_rad=zero, lane=np.full(n, lane, dtype=np.int32), s_m=travelled, d_m=zero, speed_limit_mps=column(limit_mps),
         doors=np.broadcast_to(np.asarray(doors, dtype=np.int32), (n,)).copy(), route_s_m=travelled,
