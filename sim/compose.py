@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from protocols.judging import RunFacts
 from protocols.participant import Participant
 from protocols.roads.geometry import lane_pose
 from protocols.roads.matching import RoadIndex, build_index
-from protocols.roads.network import RoadNetwork
+from protocols.roads.network import U8, RoadNetwork
 from protocols.simtime import NS_PER_S, ticks
 from protocols.zmq_net import SERVER_NAME, Keys, load_keys
 from roadside.unit import RoadsideUnit
@@ -29,6 +29,8 @@ from scenarios.formats.opendrive import read
 from scenarios.load import find_map
 from scenarios.spec import SceneSpec
 from scenarios.verdict import Outcome, Verdict
+from sim.bodies import Bodies, OwnBodies
+from sim.carla.backend.session import CarlaTarget
 from sim.carrier import Carrier, CarrierBus
 from sim.config import Resolved, ResolvedVehicle, resolve, resolved_json
 from sim.faults import Faults, make_faults
@@ -103,6 +105,7 @@ class RunOptions:
     carrier: Carrier | None = None  # units in other processes; None: in this one
     keys: Path | None = None  # folder of CURVE keys, for a tap that others can reach
     tap: str = ""  # address on which the log's records are published
+    carla: CarlaTarget | None = None  # whose physics drives; None: ours
     realtime: bool = False  # hold the run back to wall time
 
 
@@ -256,7 +259,7 @@ class _Builder:
         light = np.zeros(max(len(net.groups.id), 1), dtype=np.uint8)
         world = HeadlessWorld(
             net, self.index, self.states, self.statics, traffic, vehicles,
-            spec.tick_ms * 1_000_000, light, np.zeros(light.size),
+            spec.tick_ms * 1_000_000, light, np.zeros(light.size), self._bodies(vehicles, light),
         )  # fmt: skip
         for index, vehicle in enumerate(vehicles):
             self._onboard(world, vehicle, index)
@@ -286,6 +289,16 @@ class _Builder:
             check=self.options.check,
             faults=faults,
         )  # fmt: skip
+
+    def _bodies(self, vehicles: Sequence[UnitVehicle], light: U8) -> Bodies:
+        rows, params = [v.row for v in vehicles], [v.params for v in vehicles]
+        if self.options.carla is None:
+            return OwnBodies(self.states, rows, params)
+        from sim.carla.backend.bodies import CarlaBodies  # needs the carla package, an extra
+
+        return CarlaBodies(
+            self.options.carla, self.resolved, self.states, self.statics, vehicles, light
+        )
 
     def _bus(self, header: RunHeader) -> Bus:
         options, carrier = self.options, self.options.carrier
@@ -328,6 +341,7 @@ class _Builder:
         if self.carried is not None:
             self.carried.end(outcome)
         loop.bus.close()
+        loop.world.bodies.close()
         if self.tap is not None:
             self.tap.close()
 

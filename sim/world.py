@@ -1,7 +1,7 @@
 """The headless world: everything that moves, the lights, and one tick of physics.
 
 State is `ActorStates` + `ActorStatics`; background traffic and walkers belong to `sim.traffic`, automated vehicles move by their
-commands through `vehicle.dynamics`. `step` advances from tick k to k+1. Events that anybody can cause (collisions, red lights run by
+commands through `sim.bodies`. `step` advances from tick k to k+1. Events that anybody can cause (collisions, red lights run by
 background vehicles) are collected here; what concerns one automated vehicle is `sim.referee`'s.
 """
 
@@ -19,6 +19,7 @@ from protocols.roads.matching import RoadIndex, match
 from protocols.roads.network import F64, I32, U8, Bool, RoadNetwork
 from protocols.simtime import NS_PER_S
 from sim import _route_kernels
+from sim.bodies import Bodies
 from sim.collision import Collisions
 from sim.passengers import Cabin
 from sim.referee import Referee
@@ -27,7 +28,7 @@ from sim.state import ActorStates, ActorStatics, Control
 from sim.traffic import Traffic
 from sim.traffic.detectors import Loops
 from sim.traffic.referee import TrafficReferee
-from vehicle.dynamics import BodyParams, VehicleParams, step_bodies
+from vehicle.dynamics import VehicleParams
 
 COLLISION_TICK_NS = 50_000_000  # a car at 60 km/h moves 0.8 m between two looks
 DECIDE_NS = 100_000_000
@@ -64,6 +65,7 @@ class HeadlessWorld:
     tick_ns: int
     light: U8
     red_since_ns: F64
+    bodies: Bodies  # what moves the automated vehicles
     side_lanes: I32 = field(
         init=False
     )  # approaches of other roads to the junctions that automated vehicles pass
@@ -73,15 +75,11 @@ class HeadlessWorld:
     _referee: TrafficReferee = field(init=False)
     _collisions: Collisions = field(default_factory=Collisions)
     _touching: set[tuple[int, int]] = field(default_factory=set)
-    _body: BodyParams = field(init=False)
-    _body_rows: I32 = field(init=False)
     _accel: F64 = field(init=False)
     _found: F64 = field(default_factory=lambda: np.zeros(3))
     _steer: F64 = field(init=False)
 
     def __post_init__(self) -> None:
-        self._body = BodyParams.of([v.params for v in self.vehicles])
-        self._body_rows = np.asarray([v.row for v in self.vehicles], dtype=np.int32)
         self._accel = np.zeros(len(self.vehicles))
         self._steer = np.zeros(len(self.vehicles))
         self.side_lanes = side_approaches(self.net, [v.line for v in self.vehicles])
@@ -145,11 +143,7 @@ class HeadlessWorld:
             states.doors[vehicle.row] = command.open_doors
             states.flags[vehicle.row] = command.flags
         if self.vehicles:
-            step_bodies(
-                self._body_rows, states.x_m, states.y_m, states.yaw_rad, states.speed_mps,
-                states.accel_mps2, states.yaw_rate_radps, states.steer_rad, states.hitch_rad,
-                self._accel, self._steer, self._body, dt_s,
-            )  # fmt: skip
+            self.bodies.step(t_ns, dt_s, self._accel, self._steer)
             self.locate()
         if t_ns % DECIDE_NS == 0:
             self.events += self._referee.observe(t_ns, self.light)
