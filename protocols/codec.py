@@ -3,7 +3,7 @@
 `encode(message) -> bytes` and `decode(topic_or_type, data) -> message`. The same message always gives the same bytes. Checked in
 both directions: finite numbers, known enumeration values, stamps >= 0, at most 10,000 rows and 256 characters, columns equally
 long; CodecError names message, field, the value found and the range allowed. Flat and columnar messages are written by
-`protocols.columns`; only SPAT and MAP, which nest, go through the generated classes.
+`protocols.columns`; only SPAT and MAP, which nest, go through the generated classes, and the frame of SSM (`protocols.sharing`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
 
-from protocols import topics
+from protocols import sharing, topics
 from protocols.columns import Layout
 from protocols.errors import CodecError
 from protocols.messages import (
@@ -31,12 +31,22 @@ from protocols.messages import (
     RequestStatus,
     RoadsideCoordination,
     RoadsideSafety,
+    SensorSharing,
     SignalCommand,
     Spat,
     VehicleCommand,
     VehicleIntention,
 )
-from protocols.v1 import bsm_pb2, command_pb2, map_pb2, plan_pb2, priority_pb2, rsm_pb2, spat_pb2
+from protocols.v1 import (
+    bsm_pb2,
+    command_pb2,
+    map_pb2,
+    plan_pb2,
+    priority_pb2,
+    rsm_pb2,
+    spat_pb2,
+    ssm_pb2,
+)
 from protocols.wire import (
     MAX_NS,
     MAX_ROWS,
@@ -65,6 +75,7 @@ PROTO_CLASS: dict[type, type[ProtoMessage]] = {
     Spat: spat_pb2.Spat,
     Map: map_pb2.Map,
     RoadsideSafety: rsm_pb2.RoadsideSafety,
+    SensorSharing: ssm_pb2.SensorSharing,
     VehicleIntention: priority_pb2.VehicleIntention,
     RoadsideCoordination: priority_pb2.RoadsideCoordination,
     VehicleCommand: command_pb2.VehicleCommand,
@@ -82,6 +93,8 @@ def encode(message: Message) -> bytes:
         return _encode_spat(message)
     if isinstance(message, Map):
         return _encode_map(message)
+    if isinstance(message, SensorSharing):
+        return sharing.pack(message)
     raise CodecError(f"{type(message).__name__} is not a message of icv.v1")
 
 
@@ -320,4 +333,5 @@ _DECODERS: dict[type, Callable[[bytes], Message]] = {
     RoadsideCoordination: _coordination,
     Spat: _spat,
     Map: _map,
+    SensorSharing: sharing.unpack,
 }

@@ -1,6 +1,6 @@
 """What units say to each other: plain dataclasses in SI units, world frame; the wire form is `icv.v1` protobuf.
 
-Names are the standards' (BSM, SPAT, MAP, RSM, VIR, RSC). Positions are local east-north-up metres; the over-the-air encoding
+Names are the standards' (BSM, SPAT, MAP, RSM, SSM, VIR, RSC). Positions are local east-north-up metres; the over-the-air encoding
 (UPER, 1e-7 degrees) belongs to `protocols.air`. `t_ns` is simulation time of the *measurement*, not of sending. Many moving
 things travel as columns (one array per field), because one Python object per vehicle is what makes simulators slow.
 Codecs: `protocols.codec` (`encode(message) -> bytes`, `decode(topic, bytes) -> message`), with range checks both ways.
@@ -50,6 +50,46 @@ class Maneuver(IntEnum):
     LEFT = 2
     RIGHT = 3
     U_TURN = 4
+
+
+class Equipment(IntEnum):
+    """Who shares what its sensors see; numbers of the Chinese set."""
+
+    UNSPECIFIED = 0
+    RSU = 1
+    OBU = 2
+    VRU = 3
+
+
+class SharedSource(IntEnum):
+    """What saw a shared thing; numbers of the Chinese set."""
+
+    UNSPECIFIED = 0
+    SELF = 1
+    V2X = 2
+    VIDEO = 3
+    RADAR = 4
+    LOOP = 5
+    LIDAR = 6
+    INTEGRATED = 7  # several, or a set of sensors fused by its maker
+
+
+class ObstacleType(IntEnum):
+    """What lies on the road; numbers of the Chinese set."""
+
+    UNSPECIFIED = 0
+    ROCKFALL = 1
+    LANDSLIDE = 2
+    ANIMAL_INTRUSION = 3
+    LIQUID_SPILL = 4
+    GOODS_SCATTERED = 5
+    TRAFFIC_CONE = 6
+    SAFETY_TRIANGLE = 7
+    ROADBLOCK = 8
+    OPEN_SHAFT = 9
+    UNKNOWN_FRAGMENTS = 10
+    UNKNOWN_HARD = 11
+    UNKNOWN_SOFT = 12
 
 
 class RequestStatus(IntEnum):
@@ -180,6 +220,73 @@ class RoadsideSafety:
 
 
 @dataclass(frozen=True, slots=True)
+class Polygon:
+    """A closed line in the world frame, counter-clockwise; the last point is joined to the first. Columns (n,)."""
+
+    x_m: F64
+    y_m: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Participants:
+    """Road users that a sender of SSM sees. Columns (n,)."""
+
+    track_id: U32  # as in RSM; of a vehicle: unique within that vehicle
+    kind: U8
+    kind_confidence: F64  # 0..1; 0: not stated
+    source: U8  # SharedSource
+    x_m: F64  # centre of the object, world frame
+    y_m: F64
+    yaw_rad: F64
+    speed_mps: F64
+    length_m: F64
+    width_m: F64
+    cov_xx_m2: F64  # covariance of the position, world frame
+    cov_xy_m2: F64
+    cov_yy_m2: F64
+    sigma_v_mps: F64  # 1-sigma uncertainty of one axis of the velocity
+    sigma_yaw_rad: F64  # 1-sigma uncertainty of yaw_rad
+    age_s: F64  # since the first detection under this id, by whichever unit
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacles:
+    """Things that belong to no class of road user; columns (n,) as those of `Participants`."""
+
+    track_id: U32
+    type: U8  # ObstacleType
+    type_confidence: F64
+    source: U8
+    x_m: F64
+    y_m: F64
+    yaw_rad: F64
+    speed_mps: F64
+    length_m: F64
+    width_m: F64
+    cov_xx_m2: F64
+    cov_xy_m2: F64
+    cov_yy_m2: F64
+    sigma_v_mps: F64
+    sigma_yaw_rad: F64
+    age_s: F64
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSharing:
+    """SSM: what the sensors of a roadside unit or a vehicle see, and where they look."""
+
+    t_ns: int
+    equipment: Equipment
+    sender_id: int  # node of a roadside unit, station of a vehicle
+    x_m: float  # where the sender stands
+    y_m: float
+    z_m: float
+    region: tuple[Polygon, ...]  # field of view of each sensor; hidden parts are not taken out
+    participants: Participants
+    obstacles: Obstacles
+
+
+@dataclass(frozen=True, slots=True)
 class VehicleIntention:
     """VIR: a vehicle asks a junction for passage (signal priority)."""
 
@@ -247,6 +354,6 @@ class Plan:
 
 
 Message = (
-    BasicSafetyBatch | Spat | Map | RoadsideSafety | VehicleIntention | RoadsideCoordination
+    BasicSafetyBatch | Spat | Map | RoadsideSafety | SensorSharing | VehicleIntention | RoadsideCoordination
     | VehicleCommand | SignalCommand | Plan
 )  # fmt: skip

@@ -18,6 +18,7 @@ from protocols.messages import (
     Plan,
     RoadsideCoordination,
     RoadsideSafety,
+    SensorSharing,
     SignalCommand,
     Spat,
     VehicleCommand,
@@ -61,6 +62,7 @@ class Topic:
 _OBU = frozenset({Sender.OBU})
 _RSU = frozenset({Sender.RSU})
 _CARS = frozenset({Sender.OBU, Sender.FLEET})
+_EYES = frozenset({Sender.OBU, Sender.RSU})
 _SIM = frozenset({Sender.SIM})
 _AIR = 120  # bytes of headers and signature around each payload
 
@@ -71,6 +73,7 @@ TOPICS: dict[str, Topic] = {
         Topic("v2x/spat", Spat, _RSU, 100, Keep.LATEST, True, True, True, 4, _AIR),
         Topic("v2x/map", Map, _RSU, 1000, Keep.LATEST, True, True, True, 7, _AIR),
         Topic("v2x/rsm", RoadsideSafety, _RSU, 100, Keep.LATEST, True, True, True, 4, _AIR),
+        Topic("v2x/ssm", SensorSharing, _EYES, 100, Keep.LATEST, True, True, True, 4, _AIR),
         Topic("v2x/vir", VehicleIntention, _OBU, None, Keep.ALL, True, True, True, 5, _AIR),
         Topic("v2x/rsc", RoadsideCoordination, _RSU, None, Keep.ALL, True, True, True, 4, _AIR),
         Topic(

@@ -1,9 +1,9 @@
 """What a roadside unit says of the road users around it: tracks of its own sensors, under identities that neighbours share.
 
-In: readings of the unit's sensors, and the RSM of other units as the radio delivers them. Out: RSM. A track gets a number that no
-other unit gives (the node in the upper 12 bits). Where a neighbour announces a track at the same place and velocity, the older
-identity wins and both units go on under it; the same rule at both ends, so they agree without asking. What a neighbour has lost
-sight of is remembered for `MEMORY_S` and led on, so that coverages need only touch.
+In: readings of the unit's sensors, and the RSM or SSM of other units as the radio delivers them. Out: RSM, SSM. A track gets a
+number that no other unit gives (the node in the upper 12 bits). Where a neighbour announces a track at the same place and
+velocity, the older identity wins and both units go on under it; the same rule at both ends, so they agree without asking. What a
+neighbour has lost sight of is remembered for `MEMORY_S` and led on, so that coverages need only touch.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocols.errors import ConfigError
-from protocols.messages import RoadsideSafety
+from protocols.messages import Equipment, Polygon, RoadsideSafety, SensorSharing
 from protocols.roads.network import F64, U32
 from protocols.sensing import ObjectList, Readings, VelocityKind
+from protocols.sharing import as_rsm
 from protocols.simtime import NS_PER_S
+from roadside.sharing import Sight, sensor_sharing
 from roadside.tracking import Tracker, TrackingConfig, Tracks, _assign_kernels
 
 NODE_SHIFT = 20  # 4095 nodes, a million tracks each
@@ -25,6 +27,7 @@ REACH_M = 300.0  # farther from the own place, nothing of a neighbour's can be o
 GATE = 13.8  # squared distance in sigmas, 99.9 % of true pairs (chi-square, 2 degrees)
 BIAS_M = 0.5  # 1 sigma: two units see different sides of a body
 MANOEUVRE_MPS2 = 2.0  # 1 sigma of what happens between a neighbour's measurement and ours
+MOVES_MPS = 1.0  # and three sigmas: what has once been so fast is no obstacle
 AGREE = 2  # matches in a row before a number that others may know already is given up
 
 
@@ -53,13 +56,21 @@ class Perception:
         self.node_id = node_id
         self._place = place
         self._tracker = Tracker(config, place)
+        self._tracks: Tracks | None = None  # of the last RSM
+        self._moved: set[int] = set()  # by the tracker's id: what has ever moved
         self._identity: dict[int, _Identity] = {}  # by the tracker's id
         self._count = 0
         # By number: t_ns, birth_ns, x, y, vx, vy, xx, xy, yy, sigma_v, kind.
         self._foreign: dict[int, tuple[float, ...]] = {}
 
-    def hear(self, rsm: RoadsideSafety) -> None:
-        """A neighbour's tracks; the own echo and what is out of reach are left out."""
+    def hear(self, message: RoadsideSafety | SensorSharing) -> None:
+        """A neighbour's tracks; the own echo and what is out of reach are left out, and vehicles, whose numbers are their own."""
+        if isinstance(message, SensorSharing):
+            if message.equipment != Equipment.RSU:
+                return
+            rsm = as_rsm(message)
+        else:
+            rsm = message
         if rsm.node_id == self.node_id or rsm.x_m.size == 0:
             return
         near = np.hypot(rsm.x_m - self._place[0], rsm.y_m - self._place[1]) < REACH_M
@@ -85,6 +96,9 @@ class Perception:
             return None
         tracks = self._tracker.update(lists, now_ns)
         number, age_s = self._name(tracks)
+        self._tracks = tracks
+        moves = tracks.speed_mps >= np.maximum(MOVES_MPS, 3.0 * tracks.sigma_v_mps)
+        self._moved.update(tracks.track_id[moves].tolist())
         return RoadsideSafety(
             t_ns=tracks.t_ns,
             node_id=self.node_id,
@@ -104,6 +118,13 @@ class Perception:
             age_s=age_s,
         )
 
+    def share(self, rsm: RoadsideSafety, height_m: float, region: tuple[Polygon, ...]) -> SensorSharing:  # fmt: skip
+        """What `observe` has just said, as SSM."""
+        tracks = self._tracks
+        assert tracks is not None, "observe() has said something"
+        moved = np.array([ident in self._moved for ident in tracks.track_id.tolist()], np.bool_)
+        return sensor_sharing(rsm, tracks, moved, Sight(*self._place, height_m, region))
+
     def _name(self, tracks: Tracks) -> tuple[U32, F64]:
         """Numbers and ages (n,) of the reported tracks."""
         ids = tracks.track_id.tolist()
@@ -113,6 +134,7 @@ class Perception:
         alive = self._tracker.ids() | reported
         for gone in [ident for ident in self._identity if ident not in alive]:
             del self._identity[gone]
+            self._moved.discard(gone)
         used = {identity.number for identity in self._identity.values()}
         rivals = self._match(tracks)
         for ident, birth_ns, rival in zip(ids, births, rivals, strict=True):

@@ -1,14 +1,14 @@
 """A roadside unit: runs the signals of its junctions, tells the road what it knows, answers requests for priority.
 
-Every 100 ms: SPAT of each junction, RSM of what its sensors see, under identities shared with neighbours; every second: MAP. A VIR
-is answered by an RSC and reaches the junction's controller as a priority request. Sensors and loops come as readings; the
-lights leave as a SignalCommand when one changes. Bytes and positions on the air are the codec's business.
+Every 100 ms: SPAT of each junction, RSM or SSM (or both) of what its sensors see, under identities shared with neighbours;
+every second: MAP. A VIR is answered by an RSC and reaches the junction's controller as a priority request. Sensors and loops
+come as readings; the lights leave as a SignalCommand when one changes. Bytes and positions on the air are the codec's business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from protocols.messages import (
     Light,
     Map,
     PhaseState,
+    Polygon,
     RequestStatus,
     RoadsideCoordination,
     RoadsideSafety,
+    SensorSharing,
     SignalCommand,
     Spat,
     VehicleIntention,
@@ -44,6 +46,15 @@ from roadside.tracking import TrackingConfig
 
 PERIOD_MS = 100
 MAP_EVERY_NS = 1000 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """In which messages a unit says what it sees."""
+
+    messages: tuple[str, ...] = ("rsm",)  # of "rsm", "ssm"
+    ssm_period_ms: int = PERIOD_MS
+    region: tuple[Polygon, ...] = ()  # where its sensors look, for SSM
 
 
 class _Node:
@@ -103,10 +114,12 @@ class RoadsideUnit:
         x_m: float | None = None,
         y_m: float | None = None,
         tracking: TrackingConfig | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         """A unit that serves the junctions of `plans`; it stands at (x_m, y_m), by default in the first junction's middle.
 
-        Raises ConfigError for plans that do not fit the network, none at all, or two of one junction.
+        Raises ConfigError for plans that do not fit the network, none at all, or two of one junction, and for messages that it
+        cannot share in.
         """
         if not plans:
             raise ConfigError(
@@ -127,6 +140,15 @@ class RoadsideUnit:
             [node.controller.timing.layout.group for node in self._nodes]
         ).astype(np.int32)
         self._perception = Perception(self.node_ids[0], (self.x_m, self.y_m), tracking)
+        self._height_m = (tracking or TrackingConfig()).mount_height_m
+        self._sharing = sharing or Sharing()
+        unknown = [word for word in self._sharing.messages if word not in ("rsm", "ssm")]
+        if unknown or self._sharing.ssm_period_ms < 1 or self._sharing.ssm_period_ms % PERIOD_MS:
+            raise ConfigError(
+                f"roadside unit '{name}' shares {list(self._sharing.messages)}, SSM every "
+                f"{self._sharing.ssm_period_ms} ms; expected 'rsm', 'ssm' and a multiple of {PERIOD_MS} ms"
+            )
+        self._ssm_due_ns = 0
         self._map_due_ns = 0
 
     @property
@@ -151,7 +173,9 @@ class RoadsideUnit:
         for received in inbox.messages:
             if received.topic == "v2x/vir" and isinstance(received.message, VehicleIntention):
                 self._take_request(t_ns, received.message, out)
-            elif received.topic == "v2x/rsm" and isinstance(received.message, RoadsideSafety):
+            elif received.topic in ("v2x/rsm", "v2x/ssm") and isinstance(
+                received.message, (RoadsideSafety, SensorSharing)
+            ):
                 self._perception.hear(received.message)
         has_changed = False
         for node in self._nodes:
@@ -165,8 +189,18 @@ class RoadsideUnit:
                 out.transmissions.append(Transmission("v2x/map", replace(node.map, t_ns=t_ns)))
         rsm = self._perception.observe(t_ns, inbox.readings)
         if rsm is not None:
-            out.transmissions.append(Transmission("v2x/rsm", rsm))
+            self._share(t_ns, rsm, out)
         return out
+
+    def _share(self, t_ns: int, rsm: RoadsideSafety, out: Outbox) -> None:
+        """Say what is seen in the messages that the scene wants."""
+        sharing = self._sharing
+        if "rsm" in sharing.messages:
+            out.transmissions.append(Transmission("v2x/rsm", rsm))
+        if "ssm" in sharing.messages and t_ns >= self._ssm_due_ns:
+            self._ssm_due_ns = t_ns + sharing.ssm_period_ms * NS_PER_MS
+            ssm = self._perception.share(rsm, self._height_m, sharing.region)
+            out.transmissions.append(Transmission("v2x/ssm", ssm))
 
     def _step(self, node: _Node, t_ns: int, inbox: Inbox, out: Outbox) -> bool:
         """Step one junction; True when one of its lights has changed."""

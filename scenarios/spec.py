@@ -78,6 +78,14 @@ class RoadsideSpec(Spec):
     x_m: float | None = None  # default: the first junction's centre
     y_m: float | None = None
     sensors: Table = {}
+    share: tuple[Literal["rsm", "ssm"], ...] = ("rsm",)  # messages that say what it sees
+    ssm_period_ms: int = Field(default=100, ge=100, le=10_000, multiple_of=100)
+
+    @model_validator(mode="after")
+    def _share_once(self) -> RoadsideSpec:
+        if len(set(self.share)) != len(self.share):
+            raise ValueError("`share` names a message twice")
+        return self
 
 
 class FlowSpec(Spec):

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from scenarios.spec import SceneSpec
-    from sim.carrier import Carrier
+from sim import cli_choices
 
 _PANIC = 3
 _INTERRUPTED = 130
@@ -156,6 +154,16 @@ def run(
             metavar="DIR", help="Keys from `icv keys new`, for addresses beyond loopback."
         ),
     ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="headless|carla", help="carla: a CARLA 0.9.16 server's physics drives."
+        ),
+    ] = "headless",
+    carla: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="That server; default 127.0.0.1:2000."),
+    ] = None,
     realtime: Annotated[
         bool, typer.Option("--realtime", help="No faster than wall time; lateness is measured.")
     ] = False,
@@ -173,8 +181,8 @@ def run(
         overrides.append(f"seed={seed}")
     if duration is not None:
         overrides.append(f"duration_s={duration}")
-    spec, base = _scene(scenario, map_, overrides)
-    folder = out or _fresh_folder(spec)
+    spec, base = cli_choices.scene(scenario, map_, overrides)
+    folder = out or cli_choices.fresh_folder(spec)
     folder.mkdir(parents=True, exist_ok=True)
 
     from protocols.errors import InputError
@@ -182,10 +190,11 @@ def run(
 
     options = RunOptions(
         cache_dir=map_cache,
-        carrier=_carrier(bus, listen, keys),
+        carrier=cli_choices.carrier(bus, listen, keys),
         keys=keys,
         tap=tap,
         realtime=realtime,
+        carla=cli_choices.carla(backend, carla),
     )
     try:
         with Progress(f"{spec.name}, seed {spec.seed}", spec.duration_s, quiet) as progress:
@@ -209,48 +218,6 @@ def run(
     raise typer.Exit(outcome.verdict.exit_code)
 
 
-def _scene(scenario: str | None, xodr: Path | None, overrides: list[str]) -> tuple[SceneSpec, Path]:
-    """The scene asked for, and the folder its relative paths start from."""
-    if (scenario is None) == (xodr is None):
-        raise typer.BadParameter(
-            "give either a SCENARIO or --map FILE.xodr. List scenes with `icv scenarios list`."
-        )
-    if xodr is not None:
-        from protocols.errors import RoadError
-        from scenarios.load import apply_overrides
-        from scenarios.sample import map_scene
-
-        if not xodr.is_file():
-            raise RoadError(f"{xodr}: no such road file; expected an OpenDRIVE file (.xodr).")
-        return apply_overrides(map_scene(xodr), overrides, str(xodr)), xodr.resolve().parent
-    from scenarios.load import load_scene
-
-    loaded = load_scene(Path(str(scenario)), overrides)
-    return loaded.spec, loaded.path.resolve().parent
-
-
-def _carrier(bus: str, listen: str | None, keys: Path | None) -> Carrier | None:
-    """Where units of other processes join; None when all live in this one."""
-    if bus not in ("inproc", "zmq"):
-        raise typer.BadParameter(f"--bus {bus}: expected inproc or zmq.")
-    if bus == "inproc":
-        if listen is not None:
-            raise typer.BadParameter("--listen goes with --bus zmq.")
-        return None
-    from sim.carrier import LOOPBACK, Carrier
-
-    return Carrier(listen or LOOPBACK, keys)
-
-
-def _fresh_folder(spec: SceneSpec) -> Path:
-    """`runs/<scene>-seed<seed>`, numbered where that exists: nothing already recorded is overwritten."""
-    name = f"{spec.name}-seed{spec.seed}"
-    folder, number = Path("runs") / name, 2
-    while folder.exists():
-        folder, number = Path("runs") / f"{name}-{number}", number + 1
-    return folder
-
-
 @app.command()
 def replay(
     log: Annotated[Path, typer.Argument(metavar="RUN.mcap", help="Log of an earlier run.")],
@@ -269,8 +236,8 @@ def replay(
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
-    from sim.compose import replay_log
     from sim.report.console import Progress
+    from sim.rerun import replay_log
 
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="icv-replay-")))
@@ -313,6 +280,35 @@ def unit(
         own = load_keys(keys, key_name or name.replace("/", "-"))
     outcome = run_unit(name, connect, own, map_, join)
     typer.echo(f"{name}: the run has ended: {outcome}")
+
+
+@app.command("carla-server")
+def carla_server(
+    map_: Annotated[
+        Path | None, typer.Option("--map", metavar="FILE.xodr", help="The road to serve.")
+    ] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Roads by name: load_world('Town01') finds Town01.xodr."),
+    ] = None,
+    scene: Annotated[
+        str | None, typer.Option(metavar="SCENE", help="The road of a scene, file or library name.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anybody who reaches it can use the server.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=1, max=65534, help="RPC; streams are on the next.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of sensor noise and draws.")] = 0,
+) -> None:
+    """Be a CARLA 0.9.16 server without Unreal and GPU, until Ctrl-C. Without options our own roads are served."""
+    if sum(given is not None for given in (map_, maps, scene)) > 1:
+        raise typer.BadParameter("give one of --map, --maps and --scene.")
+    from sim.carla.server.serve import ServeOptions, serve
+
+    options = ServeOptions(map_, maps, scene, host=host, port=port, seed=seed)
+    raise typer.Exit(serve(options, lambda line: typer.echo(line, err=True)))
 
 
 @keys_app.command("new")

@@ -34,10 +34,8 @@ from sim.carla.backend.session import CarlaTarget
 from sim.carrier import Carrier, CarrierBus
 from sim.config import Resolved, ResolvedVehicle, resolve, resolved_json
 from sim.faults import Faults, make_faults
-from sim.log.diff import compare
 from sim.log.header import RunHeader
-from sim.log.reader import LogReader
-from sim.log.replay import ReplayCheck, load
+from sim.log.replay import ReplayCheck
 from sim.log.silent import SilentLog
 from sim.log.writer import LogWriter
 from sim.loop import Antenna, Loop, Port
@@ -47,7 +45,6 @@ from sim.picture import PictureCollector
 from sim.ports import FleetPort, RoadsidePort, VehiclePort
 from sim.radio.air import Air
 from sim.radio.channel import make_channel
-from sim.recorded import recorded_scene
 from sim.referee import Referee
 from sim.report.data import RunPicture
 from sim.report.result import as_table, versions, write_result
@@ -65,6 +62,10 @@ from sim.world import HeadlessWorld, UnitVehicle
 CAPACITY = 4096
 RSU_STATION = 900_000_000  # radio identities of roadside units start here, above every actor id
 RSU_HEIGHT_M = 6.0
+BACKEND, CARLA = (
+    "backend",
+    "carla",
+)  # in the header's versions: whose physics drove, where it was not ours
 VEHICLE_ANTENNA_M = 0.1  # above the roof
 
 
@@ -79,17 +80,6 @@ class RunOutcome:
     digest: str
     picture: RunPicture | None
     timing: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayOutcome:
-    """Whether a run could be done again."""
-
-    same: bool
-    message: str
-    digest_a: str
-    digest_b: str
-    outcome: RunOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +124,7 @@ def run_scene(
         map_digest=net.digest,
         tick_ns=spec.tick_ms * 1_000_000,
         commit=commit(),
-        versions=versions(),
+        versions=versions() | ({} if options.carla is None else {BACKEND: CARLA}),
         epoch_ns=_epoch_ns(spec.epoch_utc),
     )
     try:
@@ -167,38 +157,6 @@ def run_scene(
     result_path = write_result(out / "result.json", table)
     picture = built.picture(loop, verdict, digest) if options.picture else None
     return RunOutcome(verdict, facts, log_path, result_path, digest, picture, timing)
-
-
-def replay_log(
-    log: Path,
-    out: Path,
-    *,
-    recover: bool = False,
-    progress: Callable[[float], None] | None = None,
-) -> ReplayOutcome:
-    """Run the scene in `log`'s header again into `out` and compare every tick's digest.
-
-    `recover`: a log that broke off is compared as far as it goes. LogError when log or road file cannot be used.
-    """
-    recorded = load(log, recover)
-    header = recorded.header
-    spec, map_path = recorded_scene(
-        header.config_json, header.map_digest, f"{log} (header)", log.resolve().parent
-    )
-    check = ReplayCheck(recorded)
-    options = RunOptions(picture=False, check=check)
-    outcome = run_scene(spec, map_path.parent, out, progress=progress, options=options)
-    departure = check.finish()
-    ticks_held = int(recorded.digests.tick.size)
-    last = f"{int(recorded.digests.digest[-1]):016x}" if ticks_held else ""
-    if departure is None:
-        short = f"; {recorded.lost}" if recorded.lost else ""
-        message = f"the same in every one of {ticks_held} ticks{short}"
-        return ReplayOutcome(True, message, last, outcome.digest, outcome)
-    first = compare(LogReader.open(log, recover), LogReader.open(outcome.log_path))
-    by = f"; the log was written by commit {header.commit or 'unknown'}, this is {commit() or 'unknown'}"
-    message = f"left the recording at {departure}" + (f": {first}" if first else "") + by
-    return ReplayOutcome(False, message, last, outcome.digest, outcome)
 
 
 def make_judge(resolved: Resolved, actors: Mapping[str, int]) -> Judge:

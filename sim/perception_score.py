@@ -1,4 +1,4 @@
-"""How well roadside units perceive: RSM against the truth of a log, per node, with the measures that trackers are judged by.
+"""How well roadside units perceive: RSM (or SSM, `--message ssm`) against the truth of a log, per node, with the measures that trackers are judged by.
 
 `python -m sim.perception_score RUN.mcap --radius 150`. Truth: every section of every motor vehicle (an articulated bus is two
 boxes, as sensors and RSM have it) whose centre lies within `radius` metres of the node, seen or not: hidden ones count. Truth is
@@ -26,8 +26,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from protocols.errors import LogError
-from protocols.messages import ActorKind, Map, RoadsideSafety
+from protocols.messages import ActorKind, Equipment, Map, RoadsideSafety, SensorSharing
 from protocols.roads.network import F64, Bool
+from protocols.sharing import as_rsm
 from protocols.simtime import NS_PER_S
 from sim.log.reader import LogReader
 from sim.log.records import Actors, WorldSample
@@ -283,9 +284,9 @@ def frame_of(
 
 
 def read_run(
-    path: Path, radius_m: float, from_s: float = 0.0
+    path: Path, radius_m: float, from_s: float = 0.0, message: str = "rsm"
 ) -> dict[int, tuple[list[Frame], list[float]]]:
-    """Frames and latencies (ms) of every node in a log; LogError for a file that is none."""
+    """Frames and latencies (ms) of every node in a log, as its RSM or SSM has it; LogError for a file that is none."""
     reader = LogReader.open(path)
     truth = _Truth(reader)
     place: dict[int, tuple[float, float]] = {}
@@ -294,8 +295,12 @@ def read_run(
         assert isinstance(sign, Map)
         place.setdefault(sign.node_id, (sign.x_m, sign.y_m))
     out: dict[int, tuple[list[Frame], list[float]]] = {}
-    for item in reader.messages("v2x/rsm", round(from_s * NS_PER_S)):
+    for item in reader.messages(f"v2x/{message}", round(from_s * NS_PER_S)):
         rsm = item.decode()
+        if isinstance(rsm, SensorSharing):
+            if rsm.equipment != Equipment.RSU:
+                continue
+            rsm = as_rsm(rsm)
         assert isinstance(rsm, RoadsideSafety)
         bodies = truth.at(rsm.t_ns)
         if bodies is None or rsm.node_id not in place:
@@ -352,9 +357,10 @@ def main() -> None:
     parser.add_argument("log", type=Path)
     parser.add_argument("--radius", type=float, default=150.0, help="metres around the node")
     parser.add_argument("--from-s", type=float, default=0.0, help="leave out what was sent before")
+    parser.add_argument("--message", choices=("rsm", "ssm"), default="rsm", help="which is judged")
     arguments = parser.parse_args()
     try:
-        nodes = read_run(arguments.log, arguments.radius, arguments.from_s)
+        nodes = read_run(arguments.log, arguments.radius, arguments.from_s, arguments.message)
     except LogError as error:
         sys.exit(f"perception_score: {error}")
     print(f"truth: sections of motor vehicles within {arguments.radius:g} m, hidden ones too; pairs within {MATCH_M:g} m")  # fmt: skip

@@ -43,7 +43,9 @@ _KINDS: dict[str, Any] = {
     "imu": ImuParams,
     "odometry": OdometryParams,
 }
-_DEFAULT = {"objects": "vehicle", "gnss": "rtk", "imu": "default", "odometry": "default"}
+DEFAULT_SENSORS = {"objects": "vehicle", "gnss": "rtk", "imu": "default", "odometry": "default"}
+
+POLE_SENSORS = {"objects": "roadside"}
 
 
 def sensor_params(
@@ -111,7 +113,7 @@ class VehiclePort:
         spec: SceneSpec,
     ) -> None:
         where = f"vehicles.{vehicle.name}"
-        params = sensor_params(table, where, _DEFAULT)
+        params = sensor_params(table, where, DEFAULT_SENSORS)
         if params["objects"] is not None:
             # The set sits at the front of the roof.
             mount = min(params["objects"].mount_x_m, vehicle.params.front_x_m)
@@ -162,7 +164,7 @@ class RoadsidePort:
             where = f"roadside.{name}"
             environment = make_environment(spec.environment, world.net)
             walls = walls_of(world.net.objects)
-            params = sensor_params(table, where, {"objects": "roadside"})
+            params = sensor_params(table, where, POLE_SENSORS)
             if params["objects"] is not None:
                 self._sensor = RoadsideSensor(
                     params["objects"], spec.seed, name, spec.tick_ms, *place_m, environment, walls

@@ -10,11 +10,17 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from protocols.errors import ConfigError
+from protocols.messages import Polygon
 from protocols.participant import Participant
+from roadside.map_message import junction_centre
 from roadside.signals import FixedTimeBank, SignalControllerUnit, SignalPlan
-from roadside.unit import RoadsideUnit
+from roadside.unit import RoadsideUnit, Sharing
+from scenarios.spec import RoadsideSpec
 from sim.config import Resolved, ResolvedVehicle
+from sim.ports import DEFAULT_SENSORS, POLE_SENSORS, sensor_params
 from sim.route_line import RouteLine, build_route_line
+from sim.sensors.coverage import coverage
+from sim.sensors.detections import ON_POLE, fitted
 from vehicle.driving import Mission, StopTask
 from vehicle.fleet import FleetUnit
 from vehicle.onboard import OnboardUnit
@@ -68,8 +74,13 @@ class Units:
             destination_s_m=line.length_m - float(line.begin_m[-1]),
             depart_s=spec.depart_s,
         )
+        region: tuple[Polygon, ...] = ()
+        if "ssm" in item.onboard.share:
+            objects = sensor_params(spec.sensors, f"vehicles.{spec.name}", DEFAULT_SENSORS)["objects"]  # fmt: skip
+            ahead = 0.0 if objects is None else min(objects.mount_x_m, item.params.front_x_m)
+            region = coverage(objects, (ahead, 0.0), ())  # what the on-board unit listens to
         return OnboardUnit(
-            f"obu/{spec.name}", index + 1, net, item.params, item.onboard, mission, self.resolved.spec.tick_ms,
+            f"obu/{spec.name}", index + 1, net, item.params, item.onboard, mission, self.resolved.spec.tick_ms, region,
         )  # fmt: skip
 
     def _roadside(self) -> None:
@@ -79,9 +90,7 @@ class Units:
             name = f"rsu/{unit.name}"
             plans = [left.pop(j) for j in junctions]
             self.roadside[name] = k
-            self.makers[name] = partial(
-                RoadsideUnit, name, net, plans, spec.tick_ms, x_m=unit.x_m, y_m=unit.y_m
-            )
+            self.makers[name] = partial(self._roadside_unit, name, plans, unit, junctions[0])
         fixed = [p for p in left.values() if p.is_clockwork]
         if fixed:
             self.makers["rsu/signals"] = partial(
@@ -92,3 +101,23 @@ class Units:
                 name = f"rsu/signals-{net.junctions.id[junction]}"
                 self.controllers[name] = junction
                 self.makers[name] = partial(SignalControllerUnit, net, plan, spec.tick_ms, name)
+
+    def _roadside_unit(
+        self, name: str, plans: list[SignalPlan], unit: RoadsideSpec, junction: int
+    ) -> RoadsideUnit:
+        net = self.resolved.net
+        region: tuple[Polygon, ...] = ()
+        if "ssm" in unit.share:
+            where = f"roadside.{unit.name}"
+            centre = junction_centre(net, junction)
+            place = (
+                centre[0] if unit.x_m is None else unit.x_m,
+                centre[1] if unit.y_m is None else unit.y_m,
+            )
+            extra = fitted(unit.sensors.get("extra", ()), f"{where}.sensors.extra", ON_POLE)
+            objects = sensor_params(unit.sensors, where, POLE_SENSORS)["objects"]
+            region = coverage(objects, place, extra, place)
+        return RoadsideUnit(
+            name, net, plans, self.resolved.spec.tick_ms, x_m=unit.x_m, y_m=unit.y_m,
+            sharing=Sharing(unit.share, unit.ssm_period_ms, region),
+        )  # fmt: skip

@@ -1,11 +1,13 @@
 """The on-board unit: one automated vehicle as a participant. Readings and messages in; commands, plans and messages out.
 
 Every control period: localise, place on the path, follow the last plan. Every planning period: track, decide, plan, ask for
-priority, broadcast the own BSM. Planning ticks are spread over the stations by their number, so that many units do not all plan
-in the same tick. Until localisation is ready the vehicle brakes.
+priority, broadcast the own BSM and, where the scene wants it, an SSM of what the own sensors see. Planning ticks are spread over
+the stations by their number, so that many units do not all plan in the same tick. Until localisation is ready the vehicle brakes.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,8 +18,10 @@ from protocols.messages import (
     BsmFlag,
     Map,
     Plan,
+    Polygon,
     RoadsideCoordination,
     RoadsideSafety,
+    SensorSharing,
     Spat,
     VehicleCommand,
 )
@@ -25,7 +29,7 @@ from protocols.participant import Inbox, Outbox, Transmission
 from protocols.roads.matching import build_index
 from protocols.roads.network import F64, RoadNetwork
 from protocols.sensing import CabinReading
-from protocols.simtime import Now, ticks
+from protocols.simtime import NS_PER_MS, Now, ticks
 from vehicle.control import ControlConfig, Controller
 from vehicle.driving import Driver, DrivingConfig, Mission, build_corridor
 from vehicle.dynamics import VehicleParams
@@ -34,6 +38,7 @@ from vehicle.fusion.lanes import LanePlacer
 from vehicle.planning import Planner, PlanningConfig, Pose, Trajectory
 from vehicle.planning.lane_following import LaneFollower
 from vehicle.planning.reference import STEP_M
+from vehicle.sharing import OwnView
 
 HARD_BRAKE_MPS2 = 3.92  # 0.4 g, the BSM's event threshold
 FIRST_LOOK_M = 160.0  # the start is looked for on this much of the path
@@ -46,6 +51,8 @@ class OnboardConfig(BaseModel):
 
     control_period_ms: int = Field(default=20, ge=1, le=100)
     planning_period_ms: int = Field(default=100, ge=10, le=1000)
+    share: tuple[Literal["ssm"], ...] = ()  # messages that say what the own sensors see
+    ssm_period_ms: int = Field(default=100, ge=10, le=10_000)
     planning: PlanningConfig = PlanningConfig()
     fusion: FusionConfig = FusionConfig()
     control: ControlConfig = ControlConfig()
@@ -57,12 +64,18 @@ class OnboardUnit:
 
     def __init__(
         self, name: str, station_id: int, network: RoadNetwork, params: VehicleParams, config: OnboardConfig,
-        mission: Mission, tick_ms: int = 10,
+        mission: Mission, tick_ms: int = 10, region: tuple[Polygon, ...] = (),
     ) -> None:  # fmt: skip
+        """`region`: where the own sensors look, body axes; for the SSM."""
         if config.planning_period_ms % config.control_period_ms:
             raise ConfigError(
                 f"onboard.planning_period_ms = {config.planning_period_ms} is not a multiple of "
                 f"onboard.control_period_ms = {config.control_period_ms}"
+            )
+        if config.share and config.ssm_period_ms % config.planning_period_ms:
+            raise ConfigError(
+                f"onboard.ssm_period_ms = {config.ssm_period_ms} is not a multiple of "
+                f"onboard.planning_period_ms = {config.planning_period_ms}"
             )
         self._name = name
         self._station_id = station_id
@@ -81,6 +94,8 @@ class OnboardUnit:
         )  # fmt: skip
         self.localiser = Localiser(config.fusion)
         self.tracker = Tracker(config.fusion, params, station_id)
+        self.view = OwnView(config.fusion, params, station_id, region) if config.share else None
+        self._ssm_due_ns = 0
         self.controller = Controller(
             self.planner.table, params, config.control, config.control_period_ms * 1e-3
         )
@@ -123,12 +138,16 @@ class OnboardUnit:
             self._cabin = readings.cabin
         if readings.objects is not None and self.localiser.is_ready:
             self.tracker.add_objects(readings.objects, own)
+            if self.view is not None:
+                self.view.add(readings.objects, own)
         for received in inbox.messages:
             message = received.message
             if isinstance(message, BasicSafetyBatch):
                 self.tracker.add_bsm(message)
             elif isinstance(message, RoadsideSafety):
                 self.tracker.add_rsm(message)
+            elif isinstance(message, SensorSharing):
+                self.tracker.add_ssm(message)
             elif isinstance(message, (Spat, Map, RoadsideCoordination)):
                 self.driver.hear(message)
         if not self.localiser.is_ready:
@@ -198,9 +217,20 @@ class OnboardUnit:
         )  # fmt: skip
         out.notes.append(("plan_tier", float(plan.tier)))
         out.transmissions.append(Transmission("v2x/bsm", self._bsm(t_ns, own)))
+        if self.view is not None:
+            self._share(t_ns, own, self.view, out)
         request = self.driver.request(t_ns, front, own.speed_mps)
         if request is not None:
             out.transmissions.append(Transmission("v2x/vir", request))
+
+    def _share(self, t_ns: int, own: Estimate, view: OwnView, out: Outbox) -> None:
+        view.update(t_ns, own, self._hitch_rad)
+        if t_ns < self._ssm_due_ns:
+            return
+        ssm = view.message(own, self.localiser.covariance, self._z_m)
+        if ssm is not None:
+            self._ssm_due_ns = t_ns + self._config.ssm_period_ms * NS_PER_MS
+            out.transmissions.append(Transmission("v2x/ssm", ssm))
 
     def _lights(self, front_s_m: float, own: Estimate, doors: int) -> int:
         flags = int(BsmFlag.AUTOMATED)

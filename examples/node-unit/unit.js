@@ -24,6 +24,7 @@ const TOPICS = {
   'v2x/spat': 'icv.v1.Spat',
   'v2x/map': 'icv.v1.Map',
   'v2x/rsm': 'icv.v1.RoadsideSafety',
+  'v2x/ssm': 'icv.v1.SensorSharing',
   'v2x/vir': 'icv.v1.VehicleIntention',
   'v2x/rsc': 'icv.v1.RoadsideCoordination',
 };
@@ -37,7 +38,7 @@ class Wire {
     const root = new protobuf.Root();
     // Schemas import each other as protocols/v1/NAME.proto; here they lie side by side, wherever that is.
     root.resolvePath = (_origin, target) => path.join(folder, path.basename(target));
-    const files = ['unit', 'bsm', 'spat', 'map', 'rsm', 'priority'];
+    const files = ['unit', 'bsm', 'spat', 'map', 'rsm', 'ssm', 'priority'];
     root.loadSync(files.map((name) => `${name}.proto`), { keepCase: true });
     this.fromUnit = root.lookupType('icv.v1.FromUnit');
     this.toUnit = root.lookupType('icv.v1.ToUnit');

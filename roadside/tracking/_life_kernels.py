@@ -19,6 +19,10 @@ CLEAR = 6  # of them clear: it should have been seen
 SIGHT_M = 40.0  # how far ahead a leader counts
 FOLLOW_MPS2 = 1.5  # of who follows a leader out of a queue
 TREND_S = 0.7  # over which the acceleration is smoothed
+NEW_PART = 0.3  # of a new heading in the mean
+HEADINGS = (2.0 - NEW_PART) / NEW_PART  # independent ones that such a mean is worth
+ANY_YAW = np.pi / np.sqrt(3.0)  # 1 sigma of a heading that nobody knows
+LEAST_YAW = 0.01
 
 
 @kernel
@@ -67,7 +71,7 @@ def note(
             ):
                 c = -c
                 s = -s
-            part = max(part, 0.3)
+            part = max(part, NEW_PART)
             shape[k, 0] += part * (c - shape[k, 0])
             shape[k, 1] += part * (s - shape[k, 1])
 
@@ -168,11 +172,33 @@ def drop(
     return left
 
 
+@helper
+def yaw_sigma(xm: Any, p: Any, shape: Any, hits: int, has_shape: bool, speed: float, slow: float) -> float:  # fmt: skip
+    """1 sigma of the reported heading.
+
+    Of a mean of headings, by how much they scatter: |mean of unit vectors|^2 is about exp(-sigma^2 (1 - 1/n)), and the mean is
+    sqrt(n) times better than one of them. Of a course, by the velocity across it.
+    """
+    sigma = ANY_YAW
+    if has_shape:
+        n = min(float(hits), HEADINGS)
+        r2 = shape[0] * shape[0] + shape[1] * shape[1]
+        if n > 1.0 and r2 > 1e-6:
+            sigma = np.sqrt(max(-np.log(r2), 0.0) / (n - 1.0))
+    elif speed > slow:
+        vx = xm[2]
+        vy = xm[3]
+        across = vy * vy * p[2, 2] - 2.0 * vx * vy * p[2, 3] + vx * vx * p[3, 3]
+        sigma = np.sqrt(max(across, 0.0)) / (speed * speed)
+    return float(min(max(sigma, LEAST_YAW), ANY_YAW))
+
+
 @kernel
-def report(slots: Any, t_ns: int, reported_ns: int, slow: float, shapeless: int, xm: Any, pm: Any, shape: Any, meta: Any, best_kind: Any, out: Any, whole: Any) -> int:  # fmt: skip
+def report(slots: Any, t_ns: int, reported_ns: int, slow: float, shapeless: int, xm: Any, pm: Any, shape: Any, meta: Any, best_kind: Any, votes: Any, out: Any, whole: Any) -> int:  # fmt: skip
     """Confirmed tracks that were seen lately or are hidden; returns their number.
 
-    `out` (14, M): x, y, yaw, vx, vy, speed, length, width, sigma, cov xx, xy, yy, sigma v, age. `whole` (3, M) int64: id, kind, sources.
+    `out` (16, M): x, y, yaw, vx, vy, speed, length, width, sigma, cov xx, xy, yy, sigma v, age, share of the votes for the class, sigma yaw.
+    `whole` (3, M) int64: id, kind, sources.
     """
     n = 0
     for a in range(slots.size):
@@ -200,6 +226,12 @@ def report(slots: Any, t_ns: int, reported_ns: int, slow: float, shapeless: int,
         out[11, n] = p[1, 1]
         out[12, n] = np.sqrt(0.5 * (p[2, 2] + p[3, 3]))
         out[13, n] = (t_ns - meta[k, 4]) / 1e9
+        total = 0.0
+        for c in range(votes.shape[1]):
+            total += votes[k, c]
+        out[14, n] = votes[k, best_kind[k]] / total if total > 0.0 else 0.0
+        has_shape = (meta[k, 2] & ~shapeless) != 0
+        out[15, n] = yaw_sigma(xm[k], p, shape[k], meta[k, 1], has_shape, speed, slow)
         whole[0, n] = meta[k, 0]
         whole[1, n] = best_kind[k]
         whole[2, n] = meta[k, 2]

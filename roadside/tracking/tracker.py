@@ -60,6 +60,8 @@ class Tracks:
     sigma_v_mps: F64  # as sigma_m, of the velocity
     age_s: F64  # since the first detection
     sources: U8  # bits 1 << SensorKind of the sensors that have seen it
+    kind_confidence: F64  # share of the sensors' votes for `kind`; 0: no votes
+    sigma_yaw_rad: F64
 
 
 class Tracker:
@@ -99,7 +101,7 @@ class Tracker:
         self._reported_ns = c.reported_ms * NS_PER_MS
         self._place = place
         self._slots: I64 = np.zeros(0, dtype=np.int64)  # in use, by id: the order of beginning
-        self._out = np.zeros((14, size))
+        self._out = np.zeros((16, size))
         self._whole = np.zeros((3, size), dtype=np.int64)
         self._scratch = np.zeros((5, 5))
         self._view = np.zeros((5, size))
@@ -257,7 +259,8 @@ class Tracker:
     def _report(self) -> Tracks:
         n = _life_kernels.report(
             self._slots, max(self._t_ns, 0), self._reported_ns, SLOW_MPS, _SHAPELESS,
-            self._xm, self._pm, self._shape, self._meta, self._best_kind, self._out, self._whole,
+            self._xm, self._pm, self._shape, self._meta, self._best_kind, self._votes,
+            self._out, self._whole,
         )  # fmt: skip
         f = self._out[:, :n].copy()
         ident, kind, sources = self._whole[:, :n]
@@ -278,6 +281,8 @@ class Tracker:
             sigma_v_mps=f[12],
             age_s=f[13],
             sources=sources.astype(np.uint8),
+            kind_confidence=f[14],
+            sigma_yaw_rad=f[15],
         )
 
     def _reserve(self, n: int, m: int) -> None:

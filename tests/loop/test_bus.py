@@ -19,8 +19,9 @@ import zmq
 from protocols.errors import UnitError
 from scenarios.load import library, load_scene
 from sim.carrier import Carrier
-from sim.compose import RunOptions, RunOutcome, replay_log, run_scene
+from sim.compose import RunOptions, RunOutcome, run_scene
 from sim.log.reader import LogReader
+from sim.rerun import replay_log
 from sim.unit_main import run_unit
 
 ROOT = Path(__file__).parents[2]

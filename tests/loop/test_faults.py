@@ -21,10 +21,11 @@ from scenarios.fault_spec import FAULT_KINDS
 from scenarios.load import check_scene, load_scene
 from scenarios.verdict import Outcome
 from sim.carrier import Carrier
-from sim.compose import RunOptions, replay_log, run_scene
+from sim.compose import RunOptions, run_scene
 from sim.judge_log import judge_log
 from sim.log.reader import LogReader
 from sim.radio.fates import Fate
+from sim.rerun import replay_log
 from tests.loop.run_once import ordered
 from tests.support.fault_scene import EVERY_KIND, random_faults, run, scene
 

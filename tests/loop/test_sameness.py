@@ -15,8 +15,9 @@ from protocols.participant import Inbox, Outbox
 from protocols.simtime import Now
 from scenarios.load import load_scene
 from sim import units
-from sim.compose import RunOptions, replay_log, run_scene
+from sim.compose import RunOptions, run_scene
 from sim.log.reader import LogReader
+from sim.rerun import replay_log
 from vehicle.fleet import FleetUnit
 
 SCENE = "brt_corridor"

@@ -10,26 +10,26 @@ import pytest
 
 from protocols import codec
 from protocols.errors import CodecError
-from protocols.messages import BasicSafetyBatch, Map, Message, VehicleCommand
-from protocols.v1 import bsm_pb2, command_pb2, rsm_pb2, spat_pb2
+from protocols.messages import BasicSafetyBatch, Map, Polygon, VehicleCommand
+from protocols.sharing import no_obstacles
+from protocols.v1 import bsm_pb2, command_pb2, rsm_pb2, spat_pb2, ssm_pb2
 from protocols.wire import MAX_ROWS
 from tests.protocols.samples import bsm, samples
 
 TOPICS = sorted(samples())
 
 
-def same(a: Message, b: Message) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Equal type, fields, element types and bytes."""
     if type(a) is not type(b):
         return False
-    for field in dataclasses.fields(a):
-        left, right = getattr(a, field.name), getattr(b, field.name)
-        if isinstance(left, np.ndarray):
-            if left.dtype != right.dtype or left.tobytes() != right.tobytes():
-                return False
-        elif left != right or type(left) is not type(right):
-            return False
-    return True
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if dataclasses.is_dataclass(a):
+        return all(same(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    return bool(a == b)
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -50,7 +50,11 @@ def test_the_bytes_are_what_upb_writes_for_the_message_it_reads(topic: str) -> N
 @pytest.mark.parametrize("topic", TOPICS)
 def test_upb_reads_every_field_of_our_bytes(topic: str) -> None:
     message = samples()[topic]
-    proto = codec.PROTO_CLASS[type(message)].FromString(codec.encode(message))
+    check_read(message, codec.PROTO_CLASS[type(message)].FromString(codec.encode(message)))
+
+
+def check_read(message: Any, proto: Any) -> None:
+    """Field by field, also of messages inside messages."""
     plural = {"phases": "phase", "lanes": "lane", "movements": "movement"}
     for field in dataclasses.fields(message):
         value = getattr(message, field.name)
@@ -59,6 +63,11 @@ def test_upb_reads_every_field_of_our_bytes(topic: str) -> None:
             assert list(read) == value.tolist()
         elif isinstance(value, tuple):
             assert len(read) == len(value)
+            for item, part in zip(value, read, strict=True):
+                if isinstance(item, Polygon):
+                    check_read(item, part)
+        elif dataclasses.is_dataclass(value):
+            check_read(value, read)
         else:
             assert read == value
 
@@ -108,6 +117,7 @@ def test_unknown_fields_of_a_newer_sender_are_skipped() -> None:
     assert codec.decode("cmd/vehicle", newer) == message
 
 
+SQUARE = Polygon(np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0, 1.0]))
 BAD_VALUES: list[tuple[str, dict[str, Any], str]] = [
     ("v2x/vir", {"t_ns": -1}, r"VehicleIntention\.t_ns = -1, expected .*0\.\."),
     ("v2x/vir", {"t_ns": 2**63}, r"t_ns"),
@@ -124,14 +134,62 @@ BAD_VALUES: list[tuple[str, dict[str, Any], str]] = [
     ("v2x/rsm", {"kind": np.full(5, 10, np.uint8)}, r"kind = 10, expected one of"),
     ("v2x/rsm", {"x_m": np.array([0, 1, np.nan, 3, 4])}, r"x_m\[2\] = nan"),
     ("v2x/rsm", {"x_m": np.array([0, 1, np.inf, 3, -np.inf])}, r"x_m\[2\] = inf"),
+    ("v2x/ssm", {"t_ns": -1}, r"SensorSharing\.t_ns = -1"),
+    ("v2x/ssm", {"sender_id": 2**32}, r"sender_id = 4294967296"),
+    ("v2x/ssm", {"equipment": 4}, r"equipment = 4, expected one of \[0, 1, 2, 3\]"),
+    ("v2x/ssm", {"y_m": float("nan")}, r"SensorSharing\.y_m = nan"),
+    ("v2x/ssm", {"region": (SQUARE,) * 9}, r"number of polygons = 9, .*0\.\.8"),
+    (
+        "v2x/ssm",
+        {"region": (Polygon(np.zeros(3), np.zeros(3)),)},
+        r"number of points = 3, .*4\.\.32",
+    ),
+    ("v2x/ssm", {"region": (Polygon(np.zeros(33), np.zeros(33)),)}, r"number of points = 33"),
+    ("v2x/ssm", {"region": (Polygon(np.zeros(4), np.zeros(5)),)}, r"Polygon\.y_m has shape"),
+    (
+        "v2x/ssm",
+        {"region": (Polygon(np.full(4, np.nan), np.zeros(4)),)},
+        r"Polygon\.x_m\[0\] = nan",
+    ),
+    ("v2x/ssm", {"participants.kind": np.full(5, 10, np.uint8)}, r"kind = 10, expected one of"),
+    ("v2x/ssm", {"participants.source": np.full(5, 8, np.uint8)}, r"source = 8, expected one of"),
+    ("v2x/ssm", {"participants.x_m": np.array([0, 1, np.nan, 3, 4])}, r"x_m\[2\] = nan"),
+    (
+        "v2x/ssm",
+        {"participants.kind_confidence": np.full(5, 1.1)},
+        r"\[0\] = 1\.1, expected 0\.\.1",
+    ),
+    (
+        "v2x/ssm",
+        {"participants.kind_confidence": np.full(5, np.nan)},
+        r"kind_confidence\[0\] = nan",
+    ),
+    ("v2x/ssm", {"participants.age_s": np.zeros(4)}, r"age_s has shape \(4,\)"),
+    ("v2x/ssm", {"obstacles.type": np.full(2, 13, np.uint8)}, r"type = 13, expected one of"),
+    (
+        "v2x/ssm",
+        {"obstacles.type_confidence": np.full(2, -0.1)},
+        r"Obstacles\.type_confidence\[0\]",
+    ),
+    ("v2x/ssm", {"obstacles.cov_xy_m2": np.full(2, np.inf)}, r"cov_xy_m2\[0\] = inf"),
 ]
+
+
+def changed(message: Any, change: dict[str, Any]) -> Any:
+    """The message with other values; `part.field` reaches into a message inside it."""
+    for path, value in change.items():
+        part, _, field = path.rpartition(".")
+        if part:
+            value = dataclasses.replace(getattr(message, part), **{field: value})
+        message = dataclasses.replace(message, **{part or field: value})
+    return message
 
 
 @pytest.mark.parametrize(("topic", "change", "sentence"), BAD_VALUES)
 def test_a_value_out_of_range_is_not_sent(
     topic: str, change: dict[str, Any], sentence: str
 ) -> None:
-    message = dataclasses.replace(samples()[topic], **change)
+    message = changed(samples()[topic], change)
     with pytest.raises(CodecError, match=sentence):
         codec.encode(message)
 
@@ -157,6 +215,14 @@ def test_values_out_of_range_are_not_received() -> None:
         ("v2x/rsm", rsm_pb2.RoadsideSafety(x_m=[1.0], y_m=[1.0, 2.0]), "rows"),
         ("v2x/rsm", rsm_pb2.RoadsideSafety(kind=[11]), "kind"),
         ("v2x/rsm", rsm_pb2.RoadsideSafety(kind=[300]), "kind"),
+        ("v2x/ssm", ssm_pb2.SensorSharing(t_ns=-1), "t_ns"),
+        ("v2x/ssm", ssm_pb2.SensorSharing(equipment=7), "equipment"),  # type: ignore[arg-type]
+        ("v2x/ssm", ssm_pb2.SensorSharing(z_m=float("inf")), "z_m"),
+        ("v2x/ssm", ssm_pb2.SensorSharing(region=[ssm_pb2.Polygon()] * 9), "polygons"),
+        ("v2x/ssm", ssm_pb2.SensorSharing(region=[ssm_pb2.Polygon()]), "points"),
+        ("v2x/ssm", ssm_pb2.SensorSharing(participants={"x_m": [1.0], "y_m": [1.0, 2.0]}), "rows"),  # type: ignore[arg-type]
+        ("v2x/ssm", ssm_pb2.SensorSharing(participants={"kind": [300]}), "kind"),  # type: ignore[arg-type]
+        ("v2x/ssm", ssm_pb2.SensorSharing(obstacles={"type": [13]}), "type"),  # type: ignore[arg-type]
         ("v2x/spat", spat_pb2.Spat(t_ns=-1), "t_ns"),
         ("v2x/spat", spat_pb2.Spat(phase=[spat_pb2.PhaseState(light=9)]), "light"),  # type: ignore[arg-type]
         ("v2x/spat", spat_pb2.Spat(phase=[spat_pb2.PhaseState(min_end_ns=-9)]), "min_end_ns"),
@@ -164,6 +230,23 @@ def test_values_out_of_range_are_not_received() -> None:
     for topic, proto, field in cases:
         with pytest.raises(CodecError, match=field):
             codec.decode(topic, proto.SerializeToString())
+
+
+def test_too_many_shared_rows_are_refused_both_ways() -> None:
+    many = np.zeros(MAX_ROWS + 1)
+    ssm = changed(samples()["v2x/ssm"], {"participants.track_id": many.astype(np.uint32)})
+    with pytest.raises(CodecError, match="10001 rows"):
+        codec.encode(ssm)
+    proto = ssm_pb2.SensorSharing(obstacles=ssm_pb2.Obstacles(x_m=many.tolist()))
+    with pytest.raises(CodecError, match="10001 rows"):
+        codec.decode("v2x/ssm", proto.SerializeToString())
+
+
+def test_an_ssm_that_says_nothing_has_empty_tables() -> None:
+    back = codec.decode("v2x/ssm", b"\x08\x05")
+    assert same(back.participants.kind, np.zeros(0, np.uint8))  # type: ignore[union-attr]
+    assert same(back.obstacles, no_obstacles())  # type: ignore[union-attr]
+    assert codec.encode(back) == b"\x08\x05"
 
 
 @pytest.mark.parametrize("topic", TOPICS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocols import messages
-from protocols.v1 import bsm_pb2, map_pb2, priority_pb2, spat_pb2
+from protocols.v1 import bsm_pb2, map_pb2, priority_pb2, spat_pb2, ssm_pb2
 from protocols.v1.generate import FAMILIES, HERE, generate
 
 
@@ -29,6 +29,9 @@ def test_generated_files_do_not_drift_from_the_schemas(tmp_path: Path) -> None:
         (messages.ActorKind, bsm_pb2.ActorKind, "ACTOR_KIND_"),
         (messages.Light, spat_pb2.Light, "LIGHT_"),
         (messages.Maneuver, map_pb2.Maneuver, "MANEUVER_"),
+        (messages.Equipment, ssm_pb2.Equipment, "EQUIPMENT_"),
+        (messages.SharedSource, ssm_pb2.SharedSource, "SHARED_SOURCE_"),
+        (messages.ObstacleType, ssm_pb2.ObstacleType, "OBSTACLE_TYPE_"),
         (messages.RequestStatus, priority_pb2.RequestStatus, "REQUEST_STATUS_"),
     ],
 )
@@ -39,6 +42,6 @@ def test_enumerations_have_the_same_names_and_numbers_on_the_wire(
 
 
 def test_every_enumeration_starts_with_unspecified() -> None:
-    for module in (bsm_pb2, spat_pb2, map_pb2, priority_pb2):
+    for module in (bsm_pb2, spat_pb2, ssm_pb2, map_pb2, priority_pb2):
         for enum in module.DESCRIPTOR.enum_types_by_name.values():
             assert enum.values_by_number[0].name.endswith("_UNSPECIFIED")

@@ -48,4 +48,5 @@ def test_units_are_told_apart_by_their_name() -> None:
 def test_only_roadside_units_speak_for_signals() -> None:
     assert topic("v2x/spat").senders == {Sender.RSU}
     assert topic("cmd/signal").senders == {Sender.RSU}
+    assert topic("v2x/ssm").senders == {Sender.RSU, Sender.OBU}  # whoever has sensors
     assert Sender.FLEET in topic("v2x/bsm").senders

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from protocols.errors import ConfigError
-from protocols.messages import RoadsideSafety
+from protocols.messages import Equipment, RoadsideSafety, SensorSharing
 from protocols.participant import Inbox, Received
 from protocols.sensing import Readings
 from protocols.simtime import Now
@@ -19,22 +21,23 @@ REACH_M = 100.0
 
 
 class Street:
-    """Units at `places` on the x axis that see `REACH_M` far and hear each other's RSM one period later."""
+    """Units at `places` on the x axis that see `REACH_M` far and hear each other's RSM, or SSM, one period later."""
 
-    def __init__(self, places, seed=1, miss=0.03):
+    def __init__(self, places, seed=1, miss=0.03, message="rsm"):
+        self.message = message
         self.units = [Perception(k + 1, (x, 0.0)) for k, x in enumerate(places)]
         self.places, self.miss = places, miss
         self.rng = np.random.default_rng(seed)
-        self.heard: list[RoadsideSafety] = []
+        self.heard: list[RoadsideSafety | SensorSharing] = []
         self.step = 0
 
     def tick(self, x, y, vx):
         """RSM of all units after one look at the cars at (x, y) with velocity vx along the street."""
         x, y, vx = (np.asarray(v, dtype=np.float64) for v in (x, y, vx))
-        out = []
+        out, said = [], []
         for unit, place in zip(self.units, self.places, strict=True):
-            for rsm in self.heard:
-                unit.hear(rsm)
+            for item in self.heard:
+                unit.hear(item)
             seen = (np.abs(x - place) < REACH_M) & (self.rng.random(x.size) >= self.miss)
             seen = self.rng.permutation(np.flatnonzero(seen))
             noise = self.rng.normal(0, 0.3, (4, seen.size))
@@ -45,7 +48,8 @@ class Street:
             rsm = unit.observe(self.step * DT_NS, Readings(objects=lists))
             assert rsm is not None
             out.append(rsm)
-        self.heard = out
+            said.append(rsm if self.message == "rsm" else unit.share(rsm, 6.0, ()))
+        self.heard = said
         self.step += 1
         return out
 
@@ -88,6 +92,34 @@ def test_identity_survives_the_way_through_three_units(apart_m, what):
             kept += int(first[-1] == second[-1]) + int(second[-1] == third[-1])
             assert len(set(third.tolist())) <= 2
     assert kept == total, what
+
+
+def test_identity_goes_from_unit_to_unit_in_ssm_as_in_rsm():
+    """The same street, seed by seed: every number of every unit at every step."""
+    numbers = {}
+    for message in ("rsm", "ssm"):
+        street = Street((0.0, 140.0, 280.0), 2, message=message)
+        start, lanes, speed = [-70.0, -82.0, 350.0, 362.0], [0.0, 3.5, 7.0, 7.0], [14.0, 13.0, -14.0, -14.0]  # fmt: skip
+        numbers[message] = follow(street, 280, start, lanes, speed)
+    assert (numbers["rsm"] == numbers["ssm"]).all()
+    first, _, last = (column[column > 0] for column in numbers["ssm"][:, 0, :].T)
+    assert first[-1] == last[-1]
+
+
+def test_numbers_of_a_vehicle_are_not_taken_over():
+    """A vehicle counts its tracks by itself; its SSM is no neighbour's."""
+    giver, unit = Perception(2, (0.0, 0.0)), Perception(1, (50.0, 0.0))
+    for step in range(30):
+        x = [1.0 * step]
+        lists = Readings(objects=objects(step, x, [0.0], [10.0]))
+        rsm = giver.observe(step * DT_NS, lists)
+        assert rsm is not None
+        ssm = giver.share(rsm, 6.0, ())
+        unit.hear(dataclasses.replace(ssm, equipment=Equipment.OBU))
+        if step >= 10:
+            seen = unit.observe(step * DT_NS, lists)
+    assert seen is not None
+    assert seen.track_id.tolist() == [1 << NODE_SHIFT | 1]
 
 
 def test_beyond_memory_a_car_is_a_new_one():
@@ -146,7 +178,8 @@ def test_order_of_neighbours_does_not_matter():
     assert run(False) == run(True)
 
 
-def test_a_unit_takes_over_what_it_hears_on_the_air():
+@pytest.mark.parametrize("message", ["rsm", "ssm"])
+def test_a_unit_takes_over_what_it_hears_on_the_air(message):
     """Through the inbox, as the radio delivers it."""
     giver = Perception(77, (-150.0, 0.0))
     unit = RoadsideUnit("rsu/X", network(), [plan()], tick_ms=10)
@@ -159,7 +192,8 @@ def test_a_unit_takes_over_what_it_hears_on_the_air():
         out = unit.on_tick(Now(step * 10, t_ns), Inbox(messages, readings))
         said = giver.observe(t_ns, Readings(objects=lists if step < 42 else objects(step, [], [])))
         assert said is not None
-        messages = (Received("v2x/rsm", "rsu/Y", step, t_ns, t_ns + DT_NS, said),)
+        item = said if message == "rsm" else giver.share(said, 6.0, ())
+        messages = (Received(f"v2x/{message}", "rsu/Y", step, t_ns, t_ns + DT_NS, item),)
     (rsm,) = [t.message for t in out.transmissions if isinstance(t.message, RoadsideSafety)]
     assert rsm.node_id == 1
     assert rsm.track_id.tolist() == [77 << NODE_SHIFT | 1]

@@ -154,6 +154,19 @@ def test_a_missing_scene_names_the_library(tmp_path):
     assert "is a folder" in sentence(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('share = ["cam"]', "roadside.0.share.0"),
+        ('share = ["ssm", "ssm"]', "`share` names a message twice"),
+        ("ssm_period_ms = 150", "roadside.0.ssm_period_ms"),
+    ],
+)
+def test_what_a_roadside_unit_cannot_share_is_refused(scene, line, words):
+    unit = f'[[roadside]]\nname = "J1"\njunctions = ["J1"]\n{line}\n\n[[criteria]]'
+    assert words in sentence(edited(scene, "[[criteria]]", unit))
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "x.toml"
     path.write_bytes(b"name = '\xff\xfe'")

@@ -28,6 +28,7 @@ ROADS = Path(__file__).parents[2] / "scenarios" / "roads"
 def compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeCompose:
     fake = FakeCompose()
     monkeypatch.setitem(sys.modules, "sim.compose", fake)
+    monkeypatch.setitem(sys.modules, "sim.rerun", fake)
     monkeypatch.chdir(tmp_path)
     return fake
 
@@ -69,9 +70,24 @@ def test_help_names_every_command():
         "doctor",
         "scenarios",
         "schema",
+        "carla-server",
     ):
         assert f"  {command} " in text
-    assert "--backend" not in icv("run", "--help").output  # a later step
+
+
+def test_whose_physics_drives_is_passed_on_and_wrong_words_are_refused(compose):
+    assert icv("run", "brt_corridor", "--no-picture").exit_code == 0
+    assert compose.options.carla is None
+    line = ("run", "brt_corridor", "--no-picture", "--backend", "carla", "--carla", ":3000")
+    assert icv(*line).exit_code == 0
+    assert compose.options.carla.address == "127.0.0.1:3000"
+    for words in (
+        ("--backend", "unity"),
+        ("--carla", "x:2000"),
+        ("--backend", "carla", "--carla", "x:99999"),
+    ):
+        said = icv("run", "brt_corridor", *words)
+        assert said.exit_code == 2 and words[-2] in said.output
 
 
 def test_where_units_live_is_passed_on_and_wrong_words_are_refused(compose, tmp_path):

@@ -37,11 +37,12 @@ class Options:
     keys: Path | None = None
     tap: str = ""
     realtime: bool = False
+    carla: Any = None
 
 
 @dataclass
 class Answer:
-    """`sim.compose.ReplayOutcome`."""
+    """`sim.rerun.ReplayOutcome`."""
 
     same: bool
     message: str
@@ -51,7 +52,7 @@ class Answer:
 
 
 class FakeCompose(ModuleType):
-    """Put into `sys.modules["sim.compose"]`."""
+    """Put into `sys.modules` as `sim.compose` and `sim.rerun`."""
 
     def __init__(self) -> None:
         super().__init__("sim.compose")

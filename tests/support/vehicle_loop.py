@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from protocols.messages import Maneuver, Map, MapLane, MapMovement, Spat
+from protocols.messages import Maneuver, Map, MapLane, MapMovement, SensorSharing, Spat
 from protocols.participant import Inbox, Outbox, Received
 from protocols.sensing import CabinReading, Gnss, Imu, ObjectList, Odometry, Readings
 from protocols.simtime import Now
@@ -122,7 +122,7 @@ def drive(
     corridor: Corridor, params: VehicleParams, duration_s: float, *, seed: int = 1, noise: Noise = QUIET,
     speed_mps: float = 0.0, things: tuple[Thing, ...] = (), spat: Callable[[int], Spat | None] = lambda _t: None,
     config: OnboardConfig | None = None, start_ns: int = 0, cabin: Callable[[float, int], CabinReading] | None = None,
-    until: Callable[[Trace], bool] = lambda _t: False,
+    until: Callable[[Trace], bool] = lambda _t: False, ssm: Callable[[int], SensorSharing | None] = lambda _t: None,
 ) -> tuple[Trace, OnboardUnit]:  # fmt: skip
     """Run one unit for `duration_s`."""
     with (
@@ -145,6 +145,8 @@ def drive(
             messages = []
             if k % 10 == 0 and (lights := spat(t_ns)) is not None:
                 messages.append(Received("v2x/spat", "rsu/1", k, t_ns, t_ns, lights))
+            if k % 10 == 0 and (shared := ssm(t_ns)) is not None:
+                messages.append(Received("v2x/ssm", "rsu/1", k, t_ns, t_ns, shared))
             if k % 100 == 0:
                 messages.append(Received("v2x/map", "rsu/1", k, t_ns, t_ns, seen_map))
             draw = rng.normal(size=6)

@@ -1,10 +1,10 @@
-"""What is around me: one track per thing, from own detections, received BSM and received RSM.
+"""What is around me: one track per thing, from own detections, received BSM and received RSM or SSM.
 
 Detections carry no identity. Each source's reports are moved to now with their own velocity, matched one to one to tracks
 (nearest first by squared Mahalanobis distance plus log variance, inside a gate; BSM first by station id) and absorbed by a
 constant-velocity Kalman filter. Both axes share one 2x2 covariance because every source's position noise is isotropic. Tracks
-that lie within a body's size of each other and were not seen apart by one source in the same cycle are one thing. RSM reports
-of vehicles inside the own body are oneself.
+that lie within a body's size of each other and were not seen apart by one source in the same cycle are one thing. RSM and SSM
+reports of vehicles inside the own body are oneself. An SSM is an RSM in other words; where a unit sends both, one of them counts.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from protocols.messages import BasicSafetyBatch, RoadsideSafety
+from protocols.messages import BasicSafetyBatch, Equipment, RoadsideSafety, SensorSharing
 from protocols.roads.network import F64, U8, U32
 from protocols.sensing import ObjectList
+from protocols.sharing import as_rsm
 from vehicle.dynamics.params import VehicleParams
 from vehicle.fusion import _kernels
 from vehicle.fusion.config import FusionConfig
 from vehicle.fusion.localisation import Estimate
 
 I64 = npt.NDArray[np.int64]
-OWN_SENSOR, BSM, RSM = 1, 2, 4  # source bits
+OWN_SENSOR, BSM, RSM = 1, 2, 4  # source bits; RSM: or SSM
 MAX_AGE_NS = 500_000_000
+MAX_NODES = 256  # roadside units remembered; invented numbers cannot grow it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ class Tracker:
         self._t_ns = 0
         self._next_id = 1
         self._pending: list[tuple[int, F64, I64]] = []  # (source, float columns, integer columns)
+        # Roadside units: t_ns of the newest RSM and SSM taken from each, by node.
+        self._rsm_ns: dict[int, int] = {}
+        self._ssm_ns: dict[int, int] = {}
 
     def add_objects(self, objects: ObjectList, own: Estimate) -> None:
         """Own sensors' list, seen from the own pose at its instant (call when it arrives)."""
@@ -126,6 +131,23 @@ class Tracker:
 
     def add_rsm(self, message: RoadsideSafety) -> None:
         """What a roadside unit perceives."""
+        if _is_said(self._ssm_ns, message.node_id, message.t_ns):
+            return
+        self._rsm_ns[message.node_id] = message.t_ns
+        self._add_perceived(message)
+
+    def add_ssm(self, message: SensorSharing) -> None:
+        """What a roadside unit or another vehicle perceives; the own echo is dropped."""
+        sender = message.sender_id
+        if message.equipment == Equipment.RSU:
+            if _is_said(self._rsm_ns, sender, message.t_ns):
+                return
+            self._ssm_ns[sender] = message.t_ns
+        elif message.equipment == Equipment.OBU and sender == self._station_id:
+            return
+        self._add_perceived(as_rsm(message))
+
+    def _add_perceived(self, message: RoadsideSafety) -> None:
         n = message.x_m.size
         if n == 0:
             return
@@ -155,6 +177,9 @@ class Tracker:
         # own eyes first, then names, then roadside; inside a source in order of arrival
         fresh.sort(key=lambda p: p[0])
         self._pending.clear()
+        for newest in (self._rsm_ns, self._ssm_ns):
+            if len(newest) > MAX_NODES:
+                newest.clear()
         group = np.zeros(len(fresh) + 1, np.int64)
         if fresh:
             group[1:] = np.cumsum([p[1].shape[0] for p in fresh])
@@ -194,3 +219,8 @@ class Tracker:
             f[:, 5], f[:, 6], np.sqrt(f[:, 7]), np.sqrt(np.maximum(f[:, 9], 0.0)), g[:, 3].astype(np.uint8),
             g[:, 4].astype(np.uint32), t_ns - g[:, 6],
         )  # fmt: skip
+
+
+def _is_said(newest_ns: dict[int, int], node: int, t_ns: int) -> bool:
+    """Whether the unit's other message has said it already, or something newer; not what lies in a far future."""
+    return 0 <= newest_ns.get(node, -1) - t_ns <= MAX_AGE_NS

@@ -1,0 +1,68 @@
+"""What the words of `icv run` mean: which scene, whose units, whose physics, which folder. Heavy parts are imported when needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from scenarios.spec import SceneSpec
+    from sim.carla.backend.session import CarlaTarget
+    from sim.carrier import Carrier
+
+
+def scene(scenario: str | None, xodr: Path | None, overrides: list[str]) -> tuple[SceneSpec, Path]:
+    """The scene asked for, and the folder its relative paths start from."""
+    if (scenario is None) == (xodr is None):
+        raise typer.BadParameter(
+            "give either a SCENARIO or --map FILE.xodr. List scenes with `icv scenarios list`."
+        )
+    if xodr is not None:
+        from protocols.errors import RoadError
+        from scenarios.load import apply_overrides
+        from scenarios.sample import map_scene
+
+        if not xodr.is_file():
+            raise RoadError(f"{xodr}: no such road file; expected an OpenDRIVE file (.xodr).")
+        return apply_overrides(map_scene(xodr), overrides, str(xodr)), xodr.resolve().parent
+    from scenarios.load import load_scene
+
+    loaded = load_scene(Path(str(scenario)), overrides)
+    return loaded.spec, loaded.path.resolve().parent
+
+
+def carrier(bus: str, listen: str | None, keys: Path | None) -> Carrier | None:
+    """Where units of other processes join; None when all live in this one."""
+    if bus not in ("inproc", "zmq"):
+        raise typer.BadParameter(f"--bus {bus}: expected inproc or zmq.")
+    if bus == "inproc":
+        if listen is not None:
+            raise typer.BadParameter("--listen goes with --bus zmq.")
+        return None
+    from sim.carrier import LOOPBACK, Carrier
+
+    return Carrier(listen or LOOPBACK, keys)
+
+
+def carla(backend: str, address: str | None) -> CarlaTarget | None:
+    """Whose physics drives; None: ours."""
+    if backend not in ("headless", "carla"):
+        raise typer.BadParameter(f"--backend {backend}: expected headless or carla.")
+    if backend == "headless":
+        if address is not None:
+            raise typer.BadParameter("--carla goes with --backend carla.")
+        return None
+    from sim.carla.backend.session import CarlaTarget
+
+    return CarlaTarget.parse(address or "127.0.0.1:2000")
+
+
+def fresh_folder(spec: SceneSpec) -> Path:
+    """`runs/<scene>-seed<seed>`, numbered where that exists: nothing already recorded is overwritten."""
+    name = f"{spec.name}-seed{spec.seed}"
+    folder, number = Path("runs") / name, 2
+    while folder.exists():
+        folder, number = Path("runs") / f"{name}-{number}", number + 1
+    return folder

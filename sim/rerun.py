@@ -1,0 +1,63 @@
+"""Can a recorded run be done again? Its scene is taken from the log's header, and every tick's digest is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocols.errors import LogError
+from sim.compose import BACKEND, CARLA, RunOptions, RunOutcome, run_scene
+from sim.log.diff import compare
+from sim.log.reader import LogReader
+from sim.log.replay import ReplayCheck, load
+from sim.recorded import recorded_scene
+from sim.versions import commit
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOutcome:
+    """Whether a run could be done again."""
+
+    same: bool
+    message: str
+    digest_a: str
+    digest_b: str
+    outcome: RunOutcome
+
+
+def replay_log(
+    log: Path,
+    out: Path,
+    *,
+    recover: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> ReplayOutcome:
+    """Run the scene in `log`'s header again into `out` and compare every tick's digest.
+
+    `recover`: a log that broke off is compared as far as it goes. LogError when log or road file cannot be used.
+    """
+    recorded = load(log, recover)
+    header = recorded.header
+    if header.versions.get(BACKEND) == CARLA:
+        raise LogError(
+            f"{log} was driven by a CARLA server's physics, which its header cannot bring back. Run the scene again with "
+            "`icv run --backend carla`."
+        )
+    spec, map_path = recorded_scene(
+        header.config_json, header.map_digest, f"{log} (header)", log.resolve().parent
+    )
+    check = ReplayCheck(recorded)
+    options = RunOptions(picture=False, check=check)
+    outcome = run_scene(spec, map_path.parent, out, progress=progress, options=options)
+    departure = check.finish()
+    ticks_held = int(recorded.digests.tick.size)
+    last = f"{int(recorded.digests.digest[-1]):016x}" if ticks_held else ""
+    if departure is None:
+        short = f"; {recorded.lost}" if recorded.lost else ""
+        message = f"the same in every one of {ticks_held} ticks{short}"
+        return ReplayOutcome(True, message, last, outcome.digest, outcome)
+    first = compare(LogReader.open(log, recover), LogReader.open(outcome.log_path))
+    by = f"; the log was written by commit {header.commit or 'unknown'}, this is {commit() or 'unknown'}"
+    message = f"left the recording at {departure}" + (f": {first}" if first else "") + by
+    return ReplayOutcome(False, message, last, outcome.digest, outcome)
