@@ -282,6 +282,24 @@ def unit(
     typer.echo(f"{name}: the run has ended: {outcome}")
 
 
+@app.command()
+def agreement(
+    a: Annotated[Path, typer.Argument(metavar="A.mcap", help="A run, headless for instance.")],
+    b: Annotated[Path, typer.Argument(metavar="B.mcap", help="The same scene, on CARLA perhaps.")],
+    json_: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here too.")
+    ] = None,
+) -> None:
+    """How far two runs of one scene agree (verdicts, places, speeds, times), and what makes the difference."""
+    from sim.carla.backend.agreement import agree
+
+    found = agree(a, b)
+    typer.echo(found.text())
+    if json_ is not None:
+        json_.write_text(found.json() + "\n")
+    raise typer.Exit(0 if found.same_verdicts else 1)
+
+
 @app.command("carla-server")
 def carla_server(
     map_: Annotated[

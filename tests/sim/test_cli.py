@@ -71,6 +71,7 @@ def test_help_names_every_command():
         "scenarios",
         "schema",
         "carla-server",
+        "agreement",
     ):
         assert f"  {command} " in text
 
