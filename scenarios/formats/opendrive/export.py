@@ -10,7 +10,11 @@ What CARLA's client cannot take is rewritten; what it ignores stays. Permissions
   straight makes its positions NaN: written as a line.
 * Ids of roads and junctions must be integers, and a junction with the id of a road is taken for that road: such ids are
   renumbered.
+* It knows signals by German type numbers only: lights become 1000001, stop, yield and speed limit signs 206, 205 and 274.
+  One without `<validity>` it takes to hold the lanes of the opposite direction: written for those of its orientation.
 * Without `<geoReference>` it warns and assumes one: written at latitude and longitude 0.
+
+What its route planner cannot take is repaired first, see `repair.py`.
 """
 
 from __future__ import annotations
@@ -19,18 +23,29 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from lxml import etree
 
+from protocols.errors import RoadError
 from protocols.roads.network import MOTOR, RoadNetwork
 from scenarios.formats.opendrive.build import build
 from scenarios.formats.opendrive.parse import load_tree, parse
+from scenarios.formats.opendrive.place import VEHICLES, number, signal_meaning
 from scenarios.formats.opendrive.read import file_bytes
+from scenarios.formats.opendrive.repair import repair_for_planner
 
 KNOWN = frozenset(
     ("driving", "stop", "shoulder", "biking", "sidewalk", "border", "restricted", "parking", "bidirectional",
      "median", "special1", "special2", "special3", "roadworks", "tram", "rail", "entry", "exit", "offramp", "onramp", "none")
 )  # fmt: skip
 """Lane types that CARLA 0.9.16 knows, lower case."""
+
+LIGHT = "1000001"
+LIGHTS = frozenset(
+    (LIGHT, "1000002", "1000007", "1000008", "1000009", *(str(1000000 + k) for k in range(10, 21)), "F", "W", "A")
+)  # fmt: skip
+"""Signal types that CARLA takes for traffic lights."""
+SIGNS = {"stop": "206", "yield": "205", "speed_limit": "274"}
 
 ALIKE_PER_M = 1e-7  # curvatures closer than this are an arc
 STRAIGHT_M = 0.001  # an arc that bends off by less is a line; CARLA loses such radii in rounding, or divides by 0
@@ -40,24 +55,41 @@ GEO_REFERENCE = "+proj=tmerc +lat_0=0 +lon_0=0 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +
 def export_carla(path: Path, out: Path) -> dict[str, int]:
     """Write the derived file and return how often each rewrite was needed. Raises RoadError for an unreadable file."""
     path, out = Path(path), Path(out)
-    data = file_bytes(path)
-    net = build(parse(path, data), path.stem, "")
-    root = load_tree(path, data)
-    done: dict[str, int] = {}
-    _lanes(root, net, done)
-    _curves(root, done)
-    _ids(root, done)
-    header = root.find("header")
-    if header is not None and header.find("geoReference") is None:
-        etree.SubElement(header, "geoReference").text = GEO_REFERENCE
-        _count(done, "geo_reference_added")
-    text = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+    text, done = derive(path, file_bytes(path), repair=False)
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=out.parent, prefix=out.name, suffix=".part")
     with os.fdopen(handle, "wb") as file:
         file.write(text)
     Path(draft).replace(out)
     return done
+
+
+def derive(path: Path, data: bytes, *, repair: bool = True) -> tuple[bytes, dict[str, int]]:
+    """The derived text of a road file's bytes, and how often each rewrite was needed. Raises RoadError.
+
+    Without `repair` it has every lane of the original, and CARLA's route planner may fail on it.
+    """
+    root = load_tree(path, data)
+    done: dict[str, int] = {}
+    if repair:
+        try:
+            repair_for_planner(root, done)
+        except (KeyError, ValueError, IndexError) as error:
+            parse(path, data)  # says better what is wrong
+            raise RoadError(f"{path}: lane sections cannot be read ({error}). Correct the file.") from error  # fmt: skip
+        if done:
+            data = etree.tostring(root)
+    net = build(parse(path, data), path.stem, "")
+    _lanes(root, net, done)
+    _curves(root, done)
+    _signals(root, net, done)
+    _ids(root, done)
+    header = root.find("header")
+    if header is not None and header.find("geoReference") is None:
+        etree.SubElement(header, "geoReference").text = GEO_REFERENCE
+        _count(done, "geo_reference_added")
+    text = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+    return text, done
 
 
 def _count(done: dict[str, int], what: str) -> None:
@@ -133,6 +165,49 @@ def _curves(root: etree._Element, done: dict[str, int]) -> None:
         if bend_m < STRAIGHT_M:
             parent.replace(arc, etree.Element("line"))
             _count(done, "arc_to_line")
+
+
+def _signals(root: etree._Element, net: RoadNetwork, done: dict[str, int]) -> None:
+    for road, element in enumerate(root.iterfind("road")):
+        for signal in element.iterfind("signals/signal"):
+            _signal_type(signal, done)
+            lanes = _signal_lanes(signal, net, road)
+            if lanes and signal.find("validity") is None:
+                validity = etree.Element("validity", fromLane=str(min(lanes)), toLane=str(max(lanes)))  # fmt: skip
+                signal.insert(0, validity)
+                _count(done, "signal_validity_added")
+
+
+def _signal_type(signal: etree._Element, done: dict[str, int]) -> None:
+    meaning = signal_meaning({str(k): str(v) for k, v in signal.attrib.items()})
+    kind = str(signal.get("type", ""))
+    if str(signal.get("dynamic", "no")).lower() in ("yes", "true", "1"):
+        if meaning == "pedestrian_light" or kind in LIGHTS:
+            return
+        meaning, new = "light", LIGHT
+    else:
+        new = SIGNS.get(meaning, kind)
+    if new != kind:
+        signal.set("type", new)
+        _count(done, f"signal_{meaning}_renamed")
+
+
+def _signal_lanes(signal: etree._Element, net: RoadNetwork, road: int) -> list[int]:
+    """Lane ids of the direction that a signal is oriented to; empty where it is for both."""
+    orientation = str(signal.get("orientation", "none"))
+    if orientation not in ("+", "-"):
+        return []
+    first, last = int(net.roads.section_start[road]), int(net.roads.section_start[road + 1])
+    s = number({str(k): str(v) for k, v in signal.attrib.items()}, "s")
+    at = int(np.searchsorted(net.sections.s0_m[first:last], s, side="right")) - 1
+    section = first + max(at, 0)
+    rows = range(int(net.sections.lane_start[section]), int(net.sections.lane_start[section + 1]))
+    forward = orientation == "+"
+    return [
+        int(net.lanes.odr_id[k])
+        for k in rows
+        if (net.lanes.direction[k] > 0) == forward and net.lanes.permission[k] & np.uint32(VEHICLES)
+    ]
 
 
 def _ids(root: etree._Element, done: dict[str, int]) -> None:

@@ -24,6 +24,7 @@ LAGS_S = 1.0  # how long an acceleration may take to follow its command
 MOVING_MPS = 3.0
 TURNING_RADPS = 0.02
 GRID_M = 0.5  # for the time at equal distance
+PASSING_MPS = 1.5  # a place is passed at more than this
 _TIMED = ("stopped_at_station", "left_station", "arrived", "doors_opened")
 
 
@@ -192,11 +193,15 @@ def _passing(a: Trace, b: Trace) -> tuple[float, float]:
     grid = np.arange(GRID_M, min(way_a[-1], way_b[-1]), GRID_M)
     if not grid.size:
         return 0.0, 0.0
-    # Where a vehicle stands, the moment it leaves counts: the last row with that distance.
-    times = [
-        trace.t_ns[np.minimum(np.searchsorted(way, grid, side="right"), way.size - 1)] * 1e-9
-        for trace, way in ((a, way_a), (b, way_b))
+    rows = [
+        np.minimum(np.searchsorted(way, grid, side="right"), way.size - 1) for way in (way_a, way_b)
     ]
+    # Where either side stops or creeps, half a metre may be half a minute: that is another place, not another time.
+    rolls = (a.speed_mps[rows[0]] > PASSING_MPS) & (b.speed_mps[rows[1]] > PASSING_MPS)
+    if not rolls.any():
+        return 0.0, 0.0
+    grid = grid[rolls]
+    times = [a.t_ns[rows[0][rolls]] * 1e-9, b.t_ns[rows[1][rolls]] * 1e-9]
     late = times[1] - times[0]
     k = int(np.argmax(np.abs(late)))
     return float(late[k]), float(grid[k])

@@ -1,0 +1,194 @@
+"""`icv carla-server`: puts a world behind the two ports and keeps time.
+
+A synchronous world moves when a client says so. An asynchronous one moves by itself, one tick per 1 / fixed_delta_seconds (20 a second where
+none is fixed), never faster than the clock; a server that is too slow for that drops the lost time instead of catching up.
+The clock is read here and nowhere else in the world: to pace, and for the platform time that snapshots carry.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sim.carla.server import blueprints, sensors
+from sim.carla.server import columns as c
+from sim.carla.server.actors import SpawnRefused
+from sim.carla.server.dispatch import Dispatcher
+from sim.carla.server.maps import MapStore
+from sim.carla.server.transport import Connection, StreamConnection, Transport
+from sim.carla.server.watchdog import Watchdog
+from sim.carla.server.world import WORLD_STREAM, World
+from sim.carla.wire import structs
+
+WATCH_S = 0.05  # how often to look for a lost wake-up while a Traffic Manager is registered
+POKE_S = 0.005  # and while one is being woken
+REHEARSED = ("vehicle.tesla.model3", "walker.pedestrian.0001", "static.prop.streetbarrier")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What the command line says. Without map, maps and scene the roads of the library are served."""
+
+    map_file: Path | None = None
+    maps_dir: Path | None = None
+    scene: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 2000
+    stream_port: int | None = None
+    seed: int = 0
+    recordings: Path = Path("carla_recordings")  # where start_recorder writes; made when it does
+    rule_lights: bool = False  # lights by rule on maps that have none
+    check_planner: bool = True  # refuse maps on which CARLA's route planner fails
+    is_checking: bool = False  # for tests: compare every answer with its type (slow), say at the end which calls came
+
+
+class Server:
+    """A world, its ports, and what has to happen between requests."""
+
+    def __init__(self, options: ServeOptions, say: Callable[[str], None]) -> None:
+        store = MapStore(
+            _source(options), rule_lights=options.rule_lights, check_planner=options.check_planner
+        )
+        first = store.load(store.names()[0])
+        self.watchdog = Watchdog()
+        self.seen: set[str] = set()  # names of calls, where they are checked
+        self._is_checking = options.is_checking
+        self.transport = Transport(
+            self._answer,
+            host=options.host,
+            port=options.port,
+            stream_port=options.stream_port,
+            on_subscribe=self._subscribed,
+            on_closed=self._closed,
+            say=say,
+            is_checking=options.is_checking,
+        )
+        self.world = World(
+            store,
+            first,
+            seed=options.seed,
+            stream_port=self.transport.stream_port,
+            clock=time.time,
+            recordings=options.recordings,
+            say=say,
+        )
+        rehearse(self.world)
+        self.world.begin(first, reset_settings=True)
+        self.world.streams = self.transport
+        self._dispatcher = Dispatcher(self.world)
+        self._next_tick_s = 0.0
+
+    def _answer(self, caller: Any, call: str, arguments: tuple[Any, ...]) -> Any:
+        self.watchdog.saw(caller, call, time.monotonic())
+        if self._is_checking:
+            self.seen.add(call)
+        return self._dispatcher.answer(caller, call, arguments)
+
+    def _subscribed(self, stream: int, connection: StreamConnection) -> bool:
+        if stream == WORLD_STREAM:
+            self.transport.send_to(connection, self.world.latest)
+            return True
+        self.world.relisten()
+        return self.world.knows(stream)
+
+    def _closed(self, connection: Connection) -> None:
+        self.watchdog.gone(connection)
+        if isinstance(connection, StreamConnection):
+            self.world.relisten()
+        else:
+            self.world.closed(connection)
+
+    def between(self) -> float | None:
+        """What is due, and when to look again; monotonic seconds, None: when a request comes."""
+        world = self.world
+        if world.held:
+            world.release()
+        due_s = self.transport.awaited() if world.held else None
+        if not world.episode.is_synchronous:
+            now_s = time.monotonic()
+            if now_s >= self._next_tick_s:
+                delta_s = world.episode.delta_s
+                world.tick()
+                self._next_tick_s = max(self._next_tick_s + delta_s, now_s)
+            due_s = self._next_tick_s
+        if world.managers or self.watchdog.is_busy:
+            now_s = time.monotonic()
+            self.watchdog.watch(self._managers(), now_s)
+            look_s = now_s + (POKE_S if self.watchdog.is_busy else WATCH_S)
+            due_s = look_s if due_s is None else min(due_s, look_s)
+        return due_s
+
+    def _managers(self) -> list[tuple[str, int]]:
+        """Where managers can be reached: at the host their connection came from, whatever they say of themselves."""
+        return [(m.owner.peer.rpartition(":")[0], m.port) for m in self.world.managers.values()]
+
+    def run(self) -> None:
+        """Until `transport.stop`."""
+        try:
+            self.transport.run(self.between)
+        finally:
+            self.watchdog.close()
+            self.transport.close()
+
+
+def _source(options: ServeOptions) -> Path | None:
+    """The file or the folder maps come from.
+
+    Of a scene its map is taken. Its signal plans are not: they are for cabinets of `roadside.signals`, whose states would have to be
+    written into the lights' rows before each tick. Where that is to be done is `World.tick`, in place of `lights.step`.
+    """
+    if options.scene is not None:
+        from scenarios.load import find_map, load_scene
+
+        loaded = load_scene(Path(options.scene), [])
+        return find_map(loaded.spec, loaded.path.resolve().parent)
+    return options.map_file or options.maps_dir
+
+
+def rehearse(world: World) -> None:
+    """One of each kind, three ticks: the kernels are compiled, or read from the cache, before the first client waits for them."""
+    at = world.map.spawn_points[0] if world.map.spawn_points else structs.IDENTITY
+    for number, name in enumerate(REHEARSED):
+        blueprint = blueprints.find(name)
+        if blueprint is None:
+            continue
+        place = structs.Location(at.location.x + 8.0 * number, at.location.y, at.location.z)
+        wanted = structs.ActorDescription(0, name, [])
+        with suppress(SpawnRefused):
+            carrier = world.spawn(wanted, structs.Transform(place, at.rotation))
+            if carrier.kind == c.VEHICLE:
+                sensor = structs.ActorDescription(0, "sensor.other.gnss", [])
+                world.spawn(sensor, structs.IDENTITY, carrier.id, 0)
+    sensors.warm()
+    for _ in range(3):
+        world.tick()
+
+
+def serve(options: ServeOptions, say: Callable[[str], None] = print) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code."""
+    server = Server(options, say)
+    world, transport = server.world, server.transport
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: transport.stop())
+    if options.scene is not None:
+        say(
+            f"{options.scene}: its map is served; its signal plans are not, lights run CARLA's cycle"
+        )
+    gc.collect()
+    gc.freeze()  # what is there now stays: collections need not look at it again
+    say(
+        f"CARLA 0.9.16 server ready on {transport.host}:{transport.port} (streams on "
+        f"{transport.stream_port}), map {world.map.name}, seed {options.seed}"
+    )
+    server.run()
+    if options.is_checking:
+        say(f"calls made: {' '.join(sorted(server.seen))}")
+    return 0

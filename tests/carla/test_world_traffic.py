@@ -1,0 +1,153 @@
+"""The stock Traffic Manager drives; its registration goes when its client does; a lost wake-up is noticed and repaired."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import msgpack
+import pytest
+
+from sim.carla.server.watchdog import MIN_STREAK, SILENCE_S, Poke, Watchdog
+
+TRAFFIC = """
+s = world.get_settings()
+s.synchronous_mode, s.fixed_delta_seconds = True, 0.05
+world.apply_settings(s)
+library = world.get_blueprint_library()
+points = world.get_map().get_spawn_points()
+def start(tm_port, number):
+    tm = client.get_trafficmanager(tm_port)
+    tm.set_synchronous_mode(True)
+    tm.set_random_device_seed(7)
+    c = carla.command
+    car = library.find("vehicle.tesla.model3")
+    step = max(len(points) // number, 1)
+    batch = [c.SpawnActor(car, p).then(c.SetAutopilot(c.FutureActor, True, tm_port)) for p in points[::step][:number]]
+    cars = [a.actor_id for a in client.apply_batch_sync(batch, True) if not a.error]
+    return tm, world.get_actors(cars)
+"""
+
+
+def test_twenty_cars_drive_two_hundred_ticks_and_stay_on_their_lanes(server):
+    found = server.client(
+        TRAFFIC,
+        """
+        tm, cars = start(port + 40, 20)
+        before = [c.get_location() for c in cars]
+        for _ in range(200):
+            world.tick()
+        town = world.get_map()
+        moved = [c.get_location().distance(b) for c, b in zip(cars, before) if c.is_alive]
+        off = [town.get_waypoint(c.get_location()).transform.location.distance(c.get_location()) for c in cars if c.is_alive]
+        result = dict(number=len(cars), moved=sorted(moved), off=max(off), limit=cars[0].get_speed_limit())
+        """,
+        timeout_s=120.0,
+    )
+    assert found["number"] == 20
+    assert len(found["moved"]) >= 15
+    assert found["moved"][len(found["moved"]) // 2] > 20.0  # 10 s of driving
+    assert found["off"] < 3.0
+    assert found["limit"] > 0.0
+
+
+def test_the_same_run_twice_after_a_reload_gives_the_same_bytes(server):
+    code = """
+    tm, cars = start(port + {}, 12)
+    rows = []
+    for _ in range(120):
+        world.tick()
+        rows += [(t.location.x, t.location.y, t.rotation.yaw) for t in (c.get_transform() for c in cars)]
+    import hashlib
+    result = [len(rows), hashlib.sha256(repr(rows).encode()).hexdigest()]
+    """
+    first = server.client(TRAFFIC, code.format(50), timeout_s=120.0)
+    server.client("client.reload_world(); result = 0")
+    second = server.client(TRAFFIC, code.format(50), timeout_s=120.0)
+    assert first[0] == 12 * 120
+    assert first == second
+
+
+def test_a_registration_goes_with_the_connection_that_made_it(server):
+    code = """
+    begun = time.time()
+    tm = client.get_trafficmanager(port + 60)
+    result = time.time() - begun
+    """
+    assert server.client(code) < 3.0
+    assert server.client(code) < 3.0  # a stale one costs 4 s
+
+
+class Manager(threading.Thread):
+    """A Traffic Manager's own server: answers like rpclib and remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.listen(2)
+        self.port = self.sock.getsockname()[1]
+        self.told: list[tuple[str, list[object]]] = []
+
+    def run(self) -> None:
+        peer, _ = self.sock.accept()
+        unpacker = msgpack.Unpacker()
+        while data := peer.recv(4096):
+            unpacker.feed(data)
+            for kind, number, name, arguments in unpacker:
+                assert kind == 0
+                self.told.append((name, arguments))
+                peer.sendall(msgpack.packb([1, number, None, None]))
+        peer.close()
+        self.sock.close()
+
+
+def drive(watchdog: Watchdog, ticks: int, last_answered: bool = False) -> None:
+    """A client whose manager answers every tick with a batch, save perhaps the last."""
+    for number in range(ticks):
+        watchdog.saw("client", "tick_cue", float(number))
+        if number < ticks - 1 or last_answered:
+            watchdog.saw("client", "get_vehicle_light_states", float(number))
+            watchdog.saw("client", "apply_batch", float(number))
+
+
+def test_silence_after_a_tick_that_no_batch_followed_wakes_the_manager():
+    manager = Manager()
+    manager.start()
+    watchdog = Watchdog()
+    where = [("127.0.0.1", manager.port)]
+    drive(watchdog, MIN_STREAK + 1)
+    now = float(MIN_STREAK)
+    watchdog.watch(where, now + 0.5 * SILENCE_S)
+    assert not watchdog.is_busy
+    for step in range(2000):
+        watchdog.watch(where, now + SILENCE_S + 0.001 + step * 1e-5)
+        if watchdog.num_delivered:
+            break
+        threading.Event().wait(0.001)
+    manager.join(5.0)
+    assert watchdog.num_pokes == watchdog.num_delivered == 1
+    assert manager.told == [("set_synchronous_mode", [False]), ("set_synchronous_mode", [True])]
+
+
+@pytest.mark.parametrize("case", ["answered", "new", "unregistered", "busy", "moved on"])
+def test_a_healthy_manager_is_left_alone(case):
+    watchdog = Watchdog()
+    where = [] if case == "unregistered" else [("127.0.0.1", 1)]
+    drive(watchdog, MIN_STREAK if case == "new" else 20, last_answered=case == "answered")
+    if case == "busy":
+        watchdog.saw("another connection", "get_vehicle_light_states", 19.0)
+    if case == "moved on":
+        watchdog.saw("client", "get_weather_parameters", 19.0)
+    watchdog.watch(where, 100.0)
+    assert watchdog.num_pokes == 0
+
+
+def test_a_manager_that_is_not_there_is_given_up():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    poke = Poke("127.0.0.1", port, 0.0)
+    for step in range(100):
+        poke.advance(step * 0.1)
+    assert poke.is_done and not poke.is_delivered
