@@ -81,7 +81,7 @@ class CarlaBodies:
     def step(self, t_ns: int, dt_s: float, accel_mps2: F64, steer_rad: F64) -> None:
         """See `Bodies.step`."""
         carla, states, session = self.session.carla, self._states, self.session
-        self.background.spawn()
+        self.background.spawn(t_ns)
         commands = self.background.commands()
         for k, driven in enumerate(self._driven):
             row = driven.vehicle.row
@@ -95,7 +95,7 @@ class CarlaBodies:
             if driven.rear:
                 commands.append(self._rear(driven))
         self.lights.show()
-        session.batch(commands)
+        session.batch(commands, t_ns)
         snapshot = session.tick(t_ns)
         for driven in self._driven:
             self._read(driven, snapshot, dt_s, t_ns)

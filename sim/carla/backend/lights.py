@@ -1,7 +1,7 @@
 """Signals on the CARLA server: every light shows what our controllers say; CARLA's own cycle is stopped.
 
-Lights are found by the id of their OpenDRIVE signal. A server that made no light for one of our signals (a real one makes them for
-some generated roads only) is told nothing for it; `missing` names those.
+Lights are found by the id of their OpenDRIVE signal. CARLA knows lights for vehicles (type 1000001) only: heads for pedestrians are
+not shown. A server that made no light for one of our signals is told nothing for it; `missing` names those.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from protocols.messages import Light
 from protocols.roads.network import U8, RoadNetwork
 from sim.carla.backend.session import Session
 
+VEHICLE_LIGHT = "1000001"  # OpenDRIVE signal type, as CARLA reads it
 _STATE = {
     Light.RED: "Red", Light.FLASHING_RED: "Red", Light.YELLOW: "Yellow", Light.FLASHING_YELLOW: "Yellow",
     Light.GREEN_PERMISSIVE: "Green", Light.GREEN_PROTECTED: "Green", Light.DARK: "Off", Light.UNSPECIFIED: "Off",
@@ -40,7 +41,7 @@ class ShownLights:
         self._actors = [[] for _ in self.net.groups.id]
         for k, name in enumerate(signals.id):
             group = int(signals.group[k])
-            if group < 0:
+            if group < 0 or signals.type[k] != VEHICLE_LIGHT:
                 continue
             actor = by_id.get(name)
             if actor is None:

@@ -56,6 +56,7 @@ class Session:
         self.carla: Any = carla
         self.target = target
         self._was: Any = None
+        self._is_lost = False  # did not answer once: nothing is asked of it any more
         try:
             self.client = carla.Client(target.host, target.port)
             self.client.set_timeout(target.answer_s)
@@ -97,24 +98,29 @@ class Session:
             self.world.tick()
             return self.world.get_snapshot()
         except RuntimeError as error:
+            self._is_lost = True
             raise InfrastructureError(
                 f"the CARLA server at {self.target.address} was lost at t={t_ns / 1e9:.2f} s: {error}. "
                 "The log up to this tick is whole"
             ) from error
 
-    def batch(self, commands: list[Any]) -> list[Any]:
-        """Results of `commands`, in order, without a step."""
+    def batch(self, commands: list[Any], t_ns: int = 0) -> list[Any]:
+        """Results of `commands`, in order, without a step; none from a server that is lost."""
+        if self._is_lost:
+            return []
         try:
             answers: list[Any] = self.client.apply_batch_sync(commands, False)
         except RuntimeError as error:
+            self._is_lost = True
             raise InfrastructureError(
-                f"the CARLA server at {self.target.address} was lost: {error}. The log so far is whole"
+                f"the CARLA server at {self.target.address} was lost at t={t_ns / 1e9:.2f} s: {error}. "
+                "The log up to this tick is whole"
             ) from error
         return answers
 
     def close(self) -> None:
         """Puts the server's settings back; a server that is gone is no error any more."""
-        if self._was is None:
+        if self._was is None or self._is_lost:
             return
         try:
             self.world.apply_settings(self._was)

@@ -25,9 +25,9 @@ STILL_M, STILL_RAD = 0.002, 0.0005  # a body that has moved less is not sent aga
 class _Shown:
     actor: int  # the server's id; 0: not there yet
     ahead_m: float  # from our origin to the server's, along the body
-    x: float = math.nan
-    y: float = math.nan
-    yaw: float = math.nan
+    x: float = math.inf  # as last sent
+    y: float = math.inf
+    yaw: float = math.inf
     wait: int = 0
 
 
@@ -68,7 +68,7 @@ class Background:
                 out.append(carla.command.DestroyActor(shown.actor))
         return out
 
-    def spawn(self) -> None:
+    def spawn(self, t_ns: int) -> None:
         """Those that are not there yet."""
         carla, states = self.session.carla, self.states
         rows, wanted = [], []
@@ -88,7 +88,7 @@ class Background:
             rows.append(row)
         if not wanted:
             return
-        for row, answer in zip(rows, self.session.batch(wanted), strict=True):
+        for row, answer in zip(rows, self.session.batch(wanted, t_ns), strict=True):
             shown = self._by_id[int(states.id[row])]
             if answer.has_error():
                 self.refused += 1
