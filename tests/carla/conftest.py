@@ -8,6 +8,7 @@ returns what the code leaves in `result`, by way of JSON. Pieces of code are ded
 from __future__ import annotations
 
 import json
+import math
 import os
 import selectors
 import socket
@@ -207,3 +208,33 @@ def start_server() -> Iterator[Callable[..., Server]]:
     yield start
     for one in started:
         one.stop()
+
+
+def ring(straight_m: float = 300.0, radius_m: float = 60.0) -> str:
+    """A closed road of four straights and four quarter circles, two lanes one way and one the other: traffic never runs out of road."""
+    lane = (
+        '<lane id="{0}" type="driving" level="false"><link><predecessor id="{0}"/><successor id="{0}"/></link>'
+        '<width sOffset="0" a="3.5" b="0" c="0" d="0"/></lane>'
+    )
+    roads, x, y, heading = [], 0.0, 0.0, 0.0
+    for k in range(8):
+        is_line = k % 2 == 0
+        length = straight_m if is_line else radius_m * math.pi / 2
+        shape = "<line/>" if is_line else f'<arc curvature="{1.0 / radius_m}"/>'
+        roads.append(
+            f'<road name="" length="{length}" id="{k + 1}" junction="-1"><link>'
+            f'<predecessor elementType="road" elementId="{(k - 1) % 8 + 1}" contactPoint="end"/>'
+            f'<successor elementType="road" elementId="{(k + 1) % 8 + 1}" contactPoint="start"/></link>'
+            '<type s="0" type="town"><speed max="50" unit="km/h"/></type>'
+            f'<planView><geometry s="0" x="{x}" y="{y}" hdg="{heading}" length="{length}">{shape}</geometry></planView>'
+            f'<lanes><laneSection s="0"><left>{lane.format(1)}</left><center><lane id="0" type="none" level="false"/></center>'
+            f"<right>{lane.format(-1)}{lane.format(-2)}</right></laneSection></lanes></road>"
+        )
+        if is_line:
+            x, y = x + length * math.cos(heading), y + length * math.sin(heading)
+        else:
+            x += radius_m * (math.sin(heading + math.pi / 2) - math.sin(heading))
+            y -= radius_m * (math.cos(heading + math.pi / 2) - math.cos(heading))
+            heading += math.pi / 2
+    header = '<header revMajor="1" revMinor="4" name="ring" north="0" south="0" east="0" west="0"/>'
+    return f'<?xml version="1.0"?><OpenDRIVE>{header}{"".join(roads)}</OpenDRIVE>'

@@ -24,6 +24,10 @@ NOT_IN_THE_WHEEL = {
     "set_actor_dead": "sent by the client's crowd simulation about a walker that a vehicle has run over; no script can ask for it",
     "add_actor_impulse_at_location": "the wheel has the impulse at the centre only",
     "add_actor_force_at_location": "the wheel has the force at the centre only",
+    "add_actor_torque": "the wheel's add_torque sends add_actor_angular_impulse",
+    "are_gbuffers_enabled": "no method sends it",
+    "freeze_traffic_light": "the wheel's freeze() of one light sends freeze_all_traffic_lights",
+    "set_actor_autopilot": "set_autopilot registers with the Traffic Manager in the client, the command travels in apply_batch",
     "update_lights_state": "sent about street lights, of which this server lists none",
 }
 
@@ -41,7 +45,10 @@ def told(what, *arguments):
         return str(error)
 out = {}
 """
-CAR = START + 'hero = world.spawn_actor(library.find("vehicle.tesla.model3"), points[0])\nworld.tick()\n'
+CAR = (
+    START
+    + 'hero = world.spawn_actor(library.find("vehicle.tesla.model3"), points[0])\nworld.tick()\n'
+)
 
 PIECES = {
     "world": START
@@ -213,9 +220,10 @@ hero.set_autopilot(True, number)
 for _ in range(40):
     world.tick()
 out["speed"] = hero.get_velocity().length()
-second = carla.Client("127.0.0.1", port)
-second.set_timeout(10.0)
-out["same"] = second.get_trafficmanager(number).get_port() == number
+import subprocess
+other = (f"import carla, os; c = carla.Client('127.0.0.1', {port}); c.set_timeout(10.0); "
+         f"print(c.get_trafficmanager({number}).get_port(), flush=True); os._exit(0)")
+out["same"] = int(subprocess.run([sys.executable, "-c", other], capture_output=True, timeout=30).stdout) == number
 hero.set_autopilot(False, number)
 manager.set_synchronous_mode(False)
 manager.shut_down()
@@ -320,19 +328,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         server.stop()
     second = Server(seed=3, is_checking=True, recordings=folder / "recordings")
     try:
-        car = second.client(
+        car, light = second.client(
             'car = world.spawn_actor(world.get_blueprint_library().find("vehicle.audi.a2"), world.get_map().get_spawn_points()[0])',
-            "result = car.id",
+            'result = car.id, world.get_actors().filter("traffic.traffic_light")[0].id',
         )
         push, at = (0.0, 0.0, 100.0), (0.0, 0.0, 0.0)
         made.bare = _bare(
             second.port,
             [
                 ("get_navigation_mesh", ()),
-                ("set_actor_dead", (car,)),
+                ("set_actor_autopilot", (car, True)),
+                ("add_actor_torque", (car, push)),
                 ("add_actor_impulse_at_location", (car, push, at)),
                 ("add_actor_force_at_location", (car, push, at)),
                 ("update_lights_state", ("somebody:1", [], False)),
+                ("freeze_traffic_light", (light, True)),
+                ("are_gbuffers_enabled", (car,)),
+                ("set_actor_dead", (car,)),
             ],
         )
         made.said += second.listen(0.1)
@@ -354,7 +366,9 @@ def test_no_answer_was_of_the_wrong_shape_and_nothing_failed_inside(made):
 
 def test_what_the_bare_calls_answer(made):
     assert made.bare["get_navigation_mesh"][:4] == b"TESM"  # 'MSET', little-endian
-    assert [v for k, v in made.bare.items() if k != "get_navigation_mesh"] == [None] * 4
+    assert made.bare["are_gbuffers_enabled"] is False
+    silent = set(made.bare) - {"get_navigation_mesh", "are_gbuffers_enabled"}
+    assert {made.bare[name] for name in silent} == {None}
 
 
 def test_what_the_calls_about_the_world_answer(made):

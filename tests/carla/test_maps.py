@@ -105,11 +105,24 @@ def test_text_becomes_a_map_and_the_same_text_the_same_map() -> None:
         (SMALL.replace('id="-1"', 'id="one"'), "road '1'"),
         (SMALL.replace('a="3"', 'a="1e300"'), "lane width"),
         ("\udc80" + SMALL, "not well-formed"),
+        (
+            SMALL.replace("<line/>", '<spiral curvStart="0" curvEnd="9"/>'),
+            "turns by more than 30 rad",
+        ),
+        (SMALL.replace('b="0" c="0"', 'b="0" c="1e6"'), "at most 400000"),
+        (SMALL.replace('x="0.0"', 'x="9e7"'), "away"),
     ],
 )
 def test_broken_text_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(RoadError, match=reason):
         MapStore().generate(text)
+
+
+def test_a_crowd_of_signals_is_refused() -> None:
+    one = '<signal s="50" t="0" id="{}" dynamic="yes" orientation="+" type="1000001" country="DE"/>'
+    marks = "".join(one.format(k) for k in range(5001))
+    with pytest.raises(RoadError, match="5001 signals"):
+        MapStore().generate(xodr.document(road(after=f"<signals>{marks}</signals>")))
 
 
 def test_a_hundred_megabytes_are_refused_at_once() -> None:

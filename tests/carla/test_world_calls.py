@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from sim.carla.server import dispatch
 from sim.carla.server.handlers import HANDLERS
-from sim.carla.wire import rpc
+from sim.carla.wire import rpc, streams, tokens
 from sim.carla.wire import structs as s
 from sim.carla.wire.calls import CALLS, Kind
 
@@ -181,3 +182,52 @@ def test_a_batch_of_nonsense_fails_command_by_command(raw):
     assert isinstance(answers[3], int | rpc.Error)
     (whole,) = raw.call("apply_batch", "no list", False)
     assert isinstance(whole, rpc.Error)
+
+
+def test_a_tick_waits_for_a_subscription_that_was_announced_but_not_for_ever(server):
+    raw, other = Client(server.port), Client(server.port)
+    settings = raw.call("get_episode_settings")
+    raw.call(
+        "set_episode_settings",
+        msgspec.structs.replace(settings, synchronous_mode=True, fixed_delta_seconds=(True, 0.05)),
+    )
+    described = s.ActorDescription(0, "sensor.other.gnss", [])
+    sensor = raw.call("spawn_actor", described, s.IDENTITY)
+    stream = tokens.unpack(sensor.stream_token).stream_id
+    first = raw.call("tick_cue")
+    raw.call("get_sensor_token", stream)
+    begun = time.monotonic()
+    assert raw.call("tick_cue") == first + 1
+    waited = time.monotonic() - begun
+    assert 0.1 < waited < 1.0
+    begun = time.monotonic()
+    assert raw.call("tick_cue") == first + 2
+    assert time.monotonic() - begun < 0.1
+    # Who leaves while its tick waits takes the tick along; the others go on.
+    other.call("get_sensor_token", stream)
+    other.sock.sendall(rpc.request(77, "tick_cue"))
+    other.sock.close()
+    time.sleep(0.05)
+    assert raw.call("tick_cue") in (first + 3, first + 4)
+    assert raw.call("version") == "0.9.16"
+    raw.sock.close()
+
+
+def test_a_subscription_lets_a_waiting_tick_go_and_gets_its_frame(server):
+    raw = Client(server.port)
+    settings = raw.call("get_episode_settings")
+    raw.call("set_episode_settings", msgspec.structs.replace(settings, synchronous_mode=True))
+    described = s.ActorDescription(0, "sensor.other.gnss", [])
+    sensor = raw.call("spawn_actor", described, s.IDENTITY)
+    address = tokens.unpack(sensor.stream_token)
+    raw.call("get_sensor_token", address.stream_id)
+    raw.sock.sendall(rpc.request(55, "tick_cue"))
+    time.sleep(0.05)
+    with socket.create_connection(("127.0.0.1", address.port), timeout=5.0) as stream:
+        stream.sendall(streams.LENGTH.pack(address.stream_id))
+        size = streams.LENGTH.unpack(stream.recv(4, socket.MSG_WAITALL))[0]
+        header = streams.unpack_header(stream.recv(size, socket.MSG_WAITALL))
+    number, frame = rpc.reply(raw.sock.recv(4096), "tick_cue")
+    assert number == 55 and header.frame == frame
+    assert header.sensor is streams.Registry.GNSS
+    raw.sock.close()

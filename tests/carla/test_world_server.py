@@ -6,6 +6,8 @@ import math
 
 import pytest
 
+from tests.carla.conftest import ring
+
 SYNC = """
 def synchronous(dt=0.05):
     s = world.get_settings()
@@ -427,6 +429,11 @@ def test_weather_lights_and_things_of_the_map_are_answered(server):
         out["group"] = one.id in [l.id for l in one.get_group_traffic_lights()]
         out["boxes"] = len(one.get_light_boxes())
         out["opendrive"] = one.get_opendrive_id()
+        out["stops"] = min(len(l.get_stop_waypoints()) for l in lights)
+        landmark = [m for m in world.get_map().get_all_landmarks() if m.id == out["opendrive"]]
+        out["back"] = world.get_traffic_light(landmark[0]).id == one.id
+        out["opposite"] = world.get_traffic_light_from_opendrive_id(out["opendrive"]).id == one.id
+        out["destroyed"] = one.destroy()
         world.reset_all_traffic_lights()
         world.freeze_all_traffic_lights(False)
         out["bbs"] = len(world.get_level_bbs(carla.CityObjectLabel.TrafficLight))
@@ -444,6 +451,40 @@ def test_weather_lights_and_things_of_the_map_are_answered(server):
     assert found["lights"] > 0 and found["bbs"] >= found["lights"]
     assert found["state"] == "Green" and found["frozen"] and found["green"] == 7.0
     assert found["group"] and found["boxes"] >= 1 and found["opendrive"]
+    assert found["stops"] >= 1 and found["back"] and found["opposite"]
+    assert not found["destroyed"]  # it belongs to the map
     assert math.isclose(found["down"][0], 0.0, abs_tol=1e-3) and abs(found["down"][1]) < 1.0
     assert found["down"][2] == "Roads" and found["ray"] == ["Roads"]
     assert found["miss"]
+
+
+def test_a_thing_of_the_map_stops_a_ray_until_it_is_switched_off(start_server, tmp_path):
+    road = tmp_path / "ring.xodr"
+    wall = (
+        '<objects><object id="7" type="building" name="house" s="100" t="12" zOffset="0" hdg="0" '
+        'length="10" width="4" height="6" orientation="none"/></objects></road>'
+    )
+    road.write_text(ring().replace("</road>", wall, 1))
+    found = start_server(map_file=road).client(
+        SYNC,
+        """
+        synchronous()
+        things = world.get_environment_objects(carla.CityObjectLabel.Any)
+        here, there = carla.Location(100, -25, 2), carla.Location(100, -5, 2)
+        def labels():
+            return [str(h.label) for h in world.cast_ray(here, there)]
+        out = dict(names=[t.name for t in things], before=labels(), bbs=len(world.get_level_bbs(carla.CityObjectLabel.Buildings)))
+        spot = carla.Transform(carla.Location(100, -12, 0.5))
+        out["blocked"] = world.try_spawn_actor(car, spot) is None
+        world.enable_environment_objects({things[0].id}, False)
+        world.get_weather()
+        out["after"] = labels()
+        world.enable_environment_objects({things[0].id}, True)
+        world.get_weather()
+        out["again"] = labels()
+        result = out
+        """,
+    )
+    assert len(found["names"]) == 1 and found["bbs"] == 1
+    assert found["before"] == found["again"] == ["Buildings"]
+    assert found["after"] == [] and found["blocked"]

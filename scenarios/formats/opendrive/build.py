@@ -40,8 +40,8 @@ MAX_TURN_RAD = 1e3  # of one geometry record
 MAX_POINTS = 5_000_000
 
 
-def build(tables: Tables, name: str, digest: str) -> RoadNetwork:
-    """Network of the parsed file. Raises RoadError for numbers that no road can have."""
+def build(tables: Tables, name: str, digest: str, *, max_points: int = MAX_POINTS) -> RoadNetwork:
+    """Network of the parsed file. Raises RoadError for numbers that no road can have, or lanes of more than `max_points`."""
     road_index = _index(tables)
     junction_index: dict[str, int] = {}
     for i, junction in enumerate(tables.junctions):
@@ -60,7 +60,14 @@ def build(tables: Tables, name: str, digest: str) -> RoadNetwork:
         "lane width",
     )
     points, point_start, length, geo = _sample(
-        tables, roads, plans, cubics, sections, lanes, (width_start, width_s, width_coef)
+        tables,
+        roads,
+        plans,
+        cubics,
+        sections,
+        lanes,
+        (width_start, width_s, width_coef),
+        max_points,
     )
     marks = lane_rows.road_marks(tables, lanes, sections.s0_m, sections.s1_m)
     side = lane_rows.neighbours(lanes, marks, roads.is_left_hand)
@@ -312,6 +319,7 @@ def _sample(
     sections: Sections,
     lanes: LaneRows,
     width: tuple[I32, F64, F64],
+    max_points: int,
 ) -> tuple[Points, I32, F64, _kernels.Geo]:
     geo = pack(
         roads,
@@ -322,11 +330,11 @@ def _sample(
         (width[0], Cubics(width[1], width[2])),
     )
     try:
-        start, rows, length = sample_lanes(geo, MAX_POINTS)
+        start, rows, length = sample_lanes(geo, max_points)
     except OverflowError as error:
         raise RoadError(
             f"{tables.path}: sampling the lanes needs {error}. "
-            f"Expected a map below about 20,000 lane kilometres; look for absurd curvatures or lengths."
+            f"Expected a map below about {max_points // 250} lane kilometres; look for absurd curvatures or lengths."
         ) from error
     s, x, y, z, yaw, bend, wide, road_s = np.ascontiguousarray(rows.T)
     return Points(s, x, y, z, yaw, bend, wide, road_s), start, length, geo

@@ -28,7 +28,7 @@ from lxml import etree
 
 from protocols.errors import RoadError
 from protocols.roads.network import MOTOR, RoadNetwork
-from scenarios.formats.opendrive.build import build
+from scenarios.formats.opendrive.build import MAX_POINTS, build
 from scenarios.formats.opendrive.parse import load_tree, parse
 from scenarios.formats.opendrive.place import VEHICLES, number, signal_meaning
 from scenarios.formats.opendrive.read import file_bytes
@@ -64,10 +64,12 @@ def export_carla(path: Path, out: Path) -> dict[str, int]:
     return done
 
 
-def derive(path: Path, data: bytes, *, repair: bool = True) -> tuple[bytes, dict[str, int]]:
+def derive(
+    path: Path, data: bytes, *, repair: bool = True, max_points: int = MAX_POINTS
+) -> tuple[bytes, dict[str, int]]:
     """The derived text of a road file's bytes, and how often each rewrite was needed. Raises RoadError.
 
-    Without `repair` it has every lane of the original, and CARLA's route planner may fail on it.
+    Without `repair` it has every lane of the original, and CARLA's route planner may fail on it. `max_points` as `build` has it.
     """
     root = load_tree(path, data)
     done: dict[str, int] = {}
@@ -79,7 +81,7 @@ def derive(path: Path, data: bytes, *, repair: bool = True) -> tuple[bytes, dict
             raise RoadError(f"{path}: lane sections cannot be read ({error}). Correct the file.") from error  # fmt: skip
         if done:
             data = etree.tostring(root)
-    net = build(parse(path, data), path.stem, "")
+    net = build(parse(path, data), path.stem, "", max_points=max_points)
     _lanes(root, net, done)
     _curves(root, done)
     _signals(root, net, done)

@@ -58,6 +58,7 @@ class Actors:
         self._token = token  # a fresh stream: its id and the 24 bytes that lead to it
         self._next = 1
         self._friction: dict[int, Floats] = {}
+        self.forgetful: list[int] = []  # rows whose control lasts one tick: sticky_control is false
         self.friction_boxes: Floats = np.zeros((0, 8))
 
     def __iter__(self) -> Iterator[Actor]:
@@ -107,6 +108,8 @@ class Actors:
         if one.kind == c.VEHICLE:
             self.vehicle_row[actor] = row
             self.lamps[actor] = 0
+            if attributes.get("sticky_control", "true").lower() in ("false", "0"):
+                self.forgetful.append(row)
         return one
 
     def spawn(
@@ -188,6 +191,8 @@ class Actors:
         del self.by_id[actor]
         self.vehicle_row.pop(actor, None)
         self.lamps.pop(actor, None)
+        if one.row in self.forgetful:
+            self.forgetful.remove(one.row)
         self.attachments.forget(actor)
         if self._friction.pop(actor, None) is not None:
             self._stack_friction()

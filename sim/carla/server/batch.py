@@ -50,8 +50,11 @@ def _spawn(world: World, payload: w.SpawnActorPayload, depth: int) -> Outcome:
 
 
 def _destroy(world: World, actor: int) -> None:
-    if actor == world.spectator.id or not world.destroy(actor):
+    if actor not in world.actors.by_id:
         raise not_found("destroy_actor", actor)
+    why_not = world.destroy(actor)
+    if why_not:
+        raise Refused(why_not)
 
 
 def _walker_state(world: World, actor: int, transform: structs.Transform, speed: float) -> None:
@@ -111,7 +114,7 @@ _KINDS: dict[int, Callable[..., None]] = {
     w.SetSimulatePhysics.INDEX: _simulate,
     w.SetEnableGravity.INDEX: _via(calls_actor.set_actor_enable_gravity),
     w.SetAutopilot.INDEX: _via(calls_actor.set_actor_autopilot),
-    w.ShowDebugTelemetry.INDEX: _via(calls_vehicle.accept),
+    w.ShowDebugTelemetry.INDEX: _via(calls_vehicle.show_debug_telemetry),
     w.SetVehicleLightState.INDEX: _lamps,
     w.ApplyLocation.INDEX: _via(calls_actor.set_actor_location),
     w.SetTrafficLightState.INDEX: _via(calls_light.set_traffic_light_state),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from sim.carla.server import blueprints
@@ -70,10 +71,9 @@ def spawn_actor_with_parent(
 
 @answers("destroy_actor")
 def destroy_actor(world: World, caller: Any, actor: int) -> bool:
-    if actor == world.spectator.id:
-        raise Refused("unable to destroy actor: the spectator stays")
-    if not world.destroy(actor):
-        raise Refused("unable to destroy actor: not found")
+    why_not = world.destroy(actor)
+    if why_not:
+        raise Refused(why_not)
     return True
 
 
@@ -269,24 +269,27 @@ def add_actor_force_at_location(
     push_at(world, row, c.FORCE_X, c.TORQUE_X, force, location)
 
 
-@answers("get_actor_component_names", "get_actor_bone_names", "get_actor_socket_names")
-def no_names(world: World, caller: Any, actor: int) -> list[str]:
-    """A box has no components, bones or sockets."""
-    row_of(world, "get_actor_component_names", actor)
-    return []
+def _nothing(call: str) -> Callable[[World, Any, int], list[Any]]:
+    """A box has no components, bones or sockets, and so no transforms of them."""
+
+    def answer(world: World, caller: Any, actor: int) -> list[Any]:
+        row_of(world, call, actor)
+        return []
+
+    return answer
 
 
-@answers(
+for _name in (
+    "get_actor_component_names",
+    "get_actor_bone_names",
+    "get_actor_socket_names",
     "get_actor_bone_world_transforms",
     "get_actor_bone_relative_transforms",
     "get_actor_socket_world_transforms",
     "get_actor_socket_relative_transforms",
     "get_vehicle_bone_world_transforms",
-)
-def no_transforms(world: World, caller: Any, actor: int) -> list[structs.Transform]:
-    """As many as there are names: none."""
-    row_of(world, "get_actor_bone_world_transforms", actor)
-    return []
+):
+    answers(_name)(_nothing(_name))
 
 
 @answers("get_actor_component_world_transform", "get_actor_component_relative_transform")

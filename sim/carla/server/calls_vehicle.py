@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from sim.carla.server import columns as c
-from sim.carla.server.handlers import actor_of, answers, row_of
+from sim.carla.server.handlers import actor_of, answers
 from sim.carla.server.world import World
 from sim.carla.wire import structs
 
@@ -123,10 +124,26 @@ def get_vehicle_light_states(world: World, caller: Any) -> list[tuple[int, int]]
     return list(world.actors.lamps.items())
 
 
-@answers("show_vehicle_debug_telemetry", "open_vehicle_door", "close_vehicle_door")
-def accept(world: World, caller: Any, actor: int, *_: Any) -> None:
-    """There is nothing to see: a picture on the screen, doors of a box."""
-    row_of(world, "show_vehicle_debug_telemetry", actor)
+def accepting(call: str, kind: int) -> Callable[..., None]:
+    """There is nothing to see: numbers on a screen, doors and poses of a box."""
+
+    def answer(world: World, caller: Any, actor: int, *_: Any) -> None:
+        actor_of(world, call, actor, kind)
+
+    return answer
+
+
+show_debug_telemetry = answers("show_vehicle_debug_telemetry")(
+    accepting("show_vehicle_debug_telemetry", c.VEHICLE)
+)
+for _name, _kind in (
+    ("open_vehicle_door", c.VEHICLE),
+    ("close_vehicle_door", c.VEHICLE),
+    ("set_bones_transform", c.WALKER),
+    ("blend_pose", c.WALKER),
+    ("get_pose_from_animation", c.WALKER),
+):
+    answers(_name)(accepting(_name, _kind))
 
 
 @answers("set_wheel_steer_direction")
@@ -175,9 +192,3 @@ def get_bones_transform(world: World, caller: Any, actor: int) -> structs.Walker
     """A walker here is a box: it has no bones to show."""
     actor_of(world, "get_bones_transform", actor, c.WALKER)
     return structs.WalkerBoneControlOut([])
-
-
-@answers("set_bones_transform", "blend_pose", "get_pose_from_animation")
-def accept_pose(world: World, caller: Any, actor: int, *_: Any) -> None:
-    """A box has no pose."""
-    actor_of(world, "set_bones_transform", actor, c.WALKER)

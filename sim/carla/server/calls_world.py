@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ MAX_RAY_M = 10_000.0
 RAY_STEP_M = 0.5  # steps of a ray along the ground; a surface between two steps is found by halving
 MAX_RAY_STEPS = 4_000
 MAX_HITS = 256
+MAX_GRAVITY_MPS2 = 1e4
 ANY = structs.CityObjectLabel.ANY
 TERRAIN = structs.CityObjectLabel.TERRAIN
 
@@ -149,7 +151,7 @@ def get_imui_gravity(world: World, caller: Any) -> float:
 
 @answers("set_imui_gravity")
 def set_imui_gravity(world: World, caller: Any, gravity: float) -> None:
-    world.imu_gravity_mps2 = gravity
+    world.imu_gravity_mps2 = min(max(gravity, -MAX_GRAVITY_MPS2), MAX_GRAVITY_MPS2)
 
 
 def _wanted(label: int, tag: int) -> bool:
@@ -169,14 +171,15 @@ def get_all_level_bbs(world: World, caller: Any, tag: int) -> list[structs.Bound
     for actor in world.actors:
         if actor.kind in world.FIXED and _wanted(int(i[actor.row, 4]), tag):
             x, y, z, pitch, yaw, roll = map(float, f[actor.row, :6])
-            boxes.append(
-                structs.BoundingBox(
-                    structs.Location(x, y, z + actor.wire.bounding_box.location.z),
-                    actor.wire.bounding_box.extent,
-                    structs.Rotation(pitch, yaw, roll),
-                    actor.id,
-                )
+            box = actor.wire.bounding_box
+            cos, sin = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
+            centre = structs.Location(
+                x + cos * box.location.x - sin * box.location.y,
+                y + sin * box.location.x + cos * box.location.y,
+                z + box.location.z,
             )
+            turn = structs.Rotation(pitch, yaw, roll)
+            boxes.append(structs.BoundingBox(centre, box.extent, turn, actor.id))
     return boxes
 
 

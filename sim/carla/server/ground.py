@@ -253,7 +253,7 @@ def _faces(tri: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
     ax, ay, az, bx, by, bz, cx, cy, cz = tri.T
     ux, uy, vx, vy = bx - ax, by - ay, cx - ax, cy - ay
     area = ux * vy - uy * vx
-    kept = np.abs(area) > 1e-6
+    kept = (np.abs(area) > 1e-6) & np.isfinite(tri).all(axis=1)
     inverse = 1.0 / np.where(kept, area, 1.0)
     px, py = vy * inverse, -vx * inverse
     qx, qy = -uy * inverse, ux * inverse

@@ -36,6 +36,7 @@ Int32 = npt.NDArray[np.int32]
 Vector = tuple[float, float, float]
 Times = Vector
 
+MAX_SIGNALS = 5000
 GREEN_S, YELLOW_S, RED_S = 10.0, 3.0, 2.0  # CARLA's defaults (TrafficLightController.h)
 BOX_SHARE = 0.9  # of half a lane's width: half a trigger box's length and width
 BOX_HALF_HEIGHT_M = 1.5
@@ -87,6 +88,8 @@ class LightPlan:
 
 def plan(net: RoadNetwork, times: dict[str, tuple[float, float, float]] | None = None) -> LightPlan:
     """Lights and signs of `net`; `times` by controller id replace the defaults."""
+    if len(net.signals.id) > MAX_SIGNALS or net.stop_lines.lane.size > MAX_SIGNALS:
+        raise RoadError(f"{net.name}: {len(net.signals.id)} signals, at most {MAX_SIGNALS} are served. Split the map.")  # fmt: skip
     index = build_index(net)
     groups = _vehicle_groups(net)
     # Groups of one junction take turns; one without a junction stands for itself.
@@ -181,13 +184,13 @@ def _heads(net: RoadNetwork, order: list[int], first: Int32) -> tuple[list[list[
     signals = net.signals
     zones: list[list[float]] = []
     heads: list[Head] = []
+    members: dict[int, list[int]] = {}
+    for q, g in enumerate(signals.group):
+        if _meaning(net, q) != "pedestrian_light":
+            members.setdefault(int(g), []).append(q)
     for controller, group in enumerate(order):
         junction_group = int(np.searchsorted(first, controller, side="right")) - 1
-        mine = [
-            q
-            for q, g in enumerate(signals.group)
-            if g == group and _meaning(net, q) != "pedestrian_light"
-        ]
+        mine = members[group]
         held = _group_zones(net, group)
         where = np.array([[signals.x_m[q], -signals.y_m[q]] for q in mine])
         given: dict[int, list[list[float]]] = {q: [] for q in mine}

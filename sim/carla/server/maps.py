@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.errors import RoadError
-from protocols.roads.network import RoadNetwork
+from protocols.roads.network import PlanKind, RoadNetwork
 from scenarios.formats.opendrive.build import build
 from scenarios.formats.opendrive.export import derive
 from scenarios.formats.opendrive.parse import parse
 from scenarios.formats.opendrive.read import file_bytes
+from scenarios.formats.opendrive.tables import Tables
 from scenarios.roads.catalogue import MAPS, path_of
 from sim.carla.server import ground as grounds
 from sim.carla.server import lights as traffic_lights
@@ -40,6 +41,8 @@ MAX_TEXT_BYTES = 64 * 1024 * 1024  # of a road file that a client sends
 MAX_POINTS = (
     400_000  # of sampled lanes: 2000 km at 5 m; beyond it a client would wait too long for its map
 )
+MAX_COORDINATE_M = 1e7  # CARLA's floats are metres apart there
+MAX_TURN_RAD = 30.0  # of one spiral
 MAX_NAME_CHARS = 256
 KEPT = 4  # maps kept ready
 
@@ -128,11 +131,15 @@ class MapStore:
 
 def make(path: Path, data: bytes, name: str, wanted: LightsFile, *, check: bool) -> LoadedMap:
     """Everything of one road file's bytes; `path` is for messages."""
+    with np.errstate(all="ignore"):  # numbers too large are looked for where they end up
+        return _make(path, data, name, wanted, check=check)
+
+
+def _make(path: Path, data: bytes, name: str, wanted: LightsFile, *, check: bool) -> LoadedMap:
     try:
-        text, rewrites = derive(path, data)
+        _refuse_coils(path, parse(path, data))
+        text, rewrites = derive(path, data, max_points=MAX_POINTS)
         net = _network(path, text)
-        if net.points.s_m.size > MAX_POINTS:
-            raise RoadError(f"{path}: its lanes take {net.points.s_m.size} points to draw, at most {MAX_POINTS} are served. Look for absurd curvatures or lengths, or split the map.")  # fmt: skip
         times: dict[str, traffic_lights.Times] = {}
         if wanted.rule or wanted.junction:
             text, times = add_lights(path, text, net, wanted)
@@ -163,7 +170,19 @@ def make(path: Path, data: bytes, name: str, wanted: LightsFile, *, check: bool)
 
 
 def _network(path: Path, text: bytes) -> RoadNetwork:
-    return build(parse(path, text), path.stem, hashlib.sha256(text).hexdigest())
+    digest = hashlib.sha256(text).hexdigest()
+    net = build(parse(path, text), path.stem, digest, max_points=MAX_POINTS)
+    for values in (net.points.x_m, net.points.y_m, net.points.z_m, net.points.width_m):
+        if not np.abs(values).max(initial=0.0) <= MAX_COORDINATE_M:  # NaN too
+            raise RoadError(f"{path}: lanes lead to places more than {MAX_COORDINATE_M:.0e} m away. Look for absurd numbers in geometry, elevation and widths.")  # fmt: skip
+    return net
+
+
+def _refuse_coils(path: Path, tables: Tables) -> None:
+    """A spiral is integrated turn by turn: one that coils up takes minutes to follow, and no road does."""
+    for road, s, _, _, _, length, kind, first, last, *_ in tables.plan:
+        if kind == PlanKind.SPIRAL and not abs(length) * max(abs(first), abs(last)) <= MAX_TURN_RAD:
+            raise RoadError(f"{path}: road '{tables.road_id[int(road)]}': the spiral at s = {s:g} turns by more than {MAX_TURN_RAD:g} rad. Correct the file.")  # fmt: skip
 
 
 def origin(geo_reference: str) -> tuple[float, float]:

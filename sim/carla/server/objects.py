@@ -46,9 +46,9 @@ def boxes(net: RoadNetwork) -> Floats:
             continue
         yaw = float(objects.yaw_rad[k])
         x, y, half_x, half_y = _extent(net, k, yaw)
-        if max(half_x, half_y, 0.5 * height) > MAX_HALF_M:
-            continue
         z = float(objects.z_m[k]) + 0.5 * height
+        if not (max(half_x, half_y, 0.5 * height) <= MAX_HALF_M and np.isfinite(x + y + z + yaw)):
+            continue
         rows.append(
             (x, frames.flip_y(y), z, frames.yaw_to_carla(yaw), half_x, half_y, 0.5 * height, float(label(net, k)), k + 1.0)
         )  # fmt: skip

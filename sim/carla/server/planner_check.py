@@ -39,7 +39,8 @@ def check(xodr: str, *, sampling_m: float = SAMPLING_M, limit_s: float = LIMIT_S
     """Walk the topology of `xodr` as CARLA's planner does; a walk that takes longer than `limit_s` is a finding too."""
     if importlib.util.find_spec("carla") is None:
         return Report(False, 0, ())
-    command = [sys.executable, "-m", "sim.carla.server.planner_check", repr(float(sampling_m))]
+    # By its path: the child needs nothing of ours, wherever this process found us.
+    command = [sys.executable, "-P", __file__, repr(float(sampling_m))]
     try:
         done = subprocess.run(
             command, input=xodr.encode(), capture_output=True, timeout=limit_s, check=False

@@ -11,6 +11,7 @@ import gc
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from sim.carla.server.watchdog import Watchdog
 from sim.carla.server.world import WORLD_STREAM, World
 from sim.carla.wire import structs
 
-WATCH_S = 0.05  # how often to look for a lost wake-up while a Traffic Manager is registered
+WATCH_S = 0.02  # how often to look for a lost wake-up while a Traffic Manager is registered
 POKE_S = 0.005  # and while one is being woken
 REHEARSED = ("vehicle.tesla.model3", "walker.pedestrian.0001", "static.prop.streetbarrier")
 
@@ -115,15 +116,24 @@ class Server:
             now_s = time.monotonic()
             if now_s >= self._next_tick_s:
                 delta_s = world.episode.delta_s
-                world.tick()
+                self._tick()
                 self._next_tick_s = max(self._next_tick_s + delta_s, now_s)
             due_s = self._next_tick_s
         if world.managers or self.watchdog.is_busy:
             now_s = time.monotonic()
-            self.watchdog.watch(self._managers(), now_s)
+            if self.watchdog.is_due(now_s) and self.watchdog.watch(self._managers(), now_s):
+                self.transport.report("woke a Traffic Manager that had missed a tick")
             look_s = now_s + (POKE_S if self.watchdog.is_busy else WATCH_S)
             due_s = look_s if due_s is None else min(due_s, look_s)
         return due_s
+
+    def _tick(self) -> None:
+        """Nobody waits for the answer, so nobody else would say what went wrong."""
+        try:
+            self.world.tick()
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error)[-4:])
+            self.transport.report(f"a tick failed inside the server:\n{trace}")
 
     def _managers(self) -> list[tuple[str, int]]:
         """Where managers can be reached: at the host their connection came from, whatever they say of themselves."""

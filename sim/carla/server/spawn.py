@@ -21,7 +21,7 @@ from sim.carla.wire import structs
 Floats = npt.NDArray[np.float64]
 
 LONG = (9.1, 1.35)  # half sizes with a margin: vehicle.icv.bus18m
-WIDE = (5.3, 2.05)  # vehicle.mitsubishi.fusorosa
+WIDE = (5.65, 2.12)  # vehicle.mitsubishi.fusorosa, whose box is not centred on its origin
 APART_M = 24.0  # along a lane: a place on the lane beside it fits between two
 TRY_M = 2.5  # a place that is taken is tried again this much farther on
 ABOVE_M = 0.4
@@ -88,10 +88,8 @@ class _Taken:
     def __init__(self, statics: Floats) -> None:
         self._cell = APART_M + 1.0
         self._places: dict[tuple[int, int], list[_Place]] = {}
-        self._boxes = [
-            ((x, y, z, math.cos(math.radians(yaw)), math.sin(math.radians(yaw))), (hx, hy), hz)
-            for x, y, z, yaw, hx, hy, hz in statics[:, :7].tolist()
-        ]
+        self._boxes = statics[:, :7]
+        self._reach = LONG[0] + statics[:, 4] + statics[:, 5]
 
     def _key(self, place: _Place) -> tuple[int, int]:
         return math.floor(place[0] / self._cell), math.floor(place[1] / self._cell)
@@ -108,12 +106,13 @@ class _Taken:
                 _touch(place, half, other, half) for half in (LONG, WIDE)
             ):
                 return True
-        for box, half, half_z in self._boxes:
-            reach = LONG[0] + half[0] + half[1]
-            if abs(box[0] - place[0]) > reach or abs(box[1] - place[1]) > reach:
-                continue
-            if -half_z < place[2] + HIGH_M - box[2] and place[2] - box[2] < half_z and (
-                _touch(place, LONG, box, half) or _touch(place, WIDE, box, half)
+        boxes = self._boxes
+        near = (np.abs(boxes[:, 0] - place[0]) < self._reach) & (np.abs(boxes[:, 1] - place[1]) < self._reach)  # fmt: skip
+        for x, y, z, yaw, half_x, half_y, half_z in boxes[near].tolist():
+            turn = math.radians(yaw)
+            box = (x, y, z, math.cos(turn), math.sin(turn))
+            if -half_z < place[2] + HIGH_M - z and place[2] - z < half_z and (
+                any(_touch(place, half, box, (half_x, half_y)) for half in (LONG, WIDE))
             ):  # fmt: skip
                 return True
         return False

@@ -95,9 +95,8 @@ class Stage:
         return found
 
     def destroy(self, actor: int) -> None:
-        """It leaves the stage; the spectator stays."""
-        if actor != self._world.spectator.id:
-            self._world.destroy(actor)
+        """It leaves the stage; what belongs to the map stays."""
+        self._world.destroy(actor)
 
     def attach(self, child: int, parent: int) -> None:
         """Hang one on the other, as far apart as they are."""

@@ -13,7 +13,6 @@ import contextlib
 import errno
 import socket
 from collections.abc import Collection
-from enum import Enum
 from typing import Any
 
 import msgspec
@@ -21,39 +20,33 @@ import msgspec
 SILENCE_S = 0.1
 MIN_STREAK = 3  # ticks in a row that a manager answered with a batch, before silence means anything
 GIVE_UP_S = 2.0
+ANSWER_BYTES = 5
 MAX_ANSWER_BYTES = 4096
 AGAIN_S = 0.5  # between two pokes of one silence
 
 
 class Poke:
-    """set_synchronous_mode(false), then (true), to a manager on `host`:`port`."""
+    """set_synchronous_mode(false) and (true) to a manager on `host`:`port`.
 
-    class Step(Enum):
-        CONNECTING = 0
-        OFF = 1
-        ON = 2
-        DONE = 3
+    Both leave in one piece. Were the second one to wait for the first one's answer, the manager would by then have begun a cycle that
+    nobody asked for.
+    """
 
     def __init__(self, host: str, port: int, now_s: float) -> None:
         self.begun_s = now_s
         self.is_delivered = False
-        self.step = Poke.Step.CONNECTING
+        self.is_done = False  # delivered or given up
+        self._is_sent = False
+        self._heard = b""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
-        self._heard = b""
-        state = self._socket.connect_ex((host, port))
-        if state not in (0, errno.EINPROGRESS):
+        if self._socket.connect_ex((host, port)) not in (0, errno.EINPROGRESS):
             self.close()
-
-    @property
-    def is_done(self) -> bool:
-        """Delivered or given up."""
-        return self.step is Poke.Step.DONE
 
     def close(self) -> None:
         """Let go of the socket."""
-        self.step = Poke.Step.DONE
+        self.is_done = True
         self._socket.close()
 
     def advance(self, now_s: float) -> None:
@@ -64,9 +57,10 @@ class Poke:
             self.close()
             return
         try:
-            if self.step is Poke.Step.CONNECTING:
-                self._send(0, False)
-                self.step = Poke.Step.OFF
+            if not self._is_sent:
+                # A few bytes into an empty send buffer: all of them fit, or the connection is not there yet.
+                self._socket.sendall(WAKE)
+                self._is_sent = True
             data = self._socket.recv(4096)
         except BlockingIOError:
             return
@@ -74,33 +68,26 @@ class Poke:
             if error.errno != errno.ENOTCONN:
                 self.close()
             return
-        if not data:
-            self.close()
-            return
         self._heard += data
-        try:
-            msgspec.msgpack.decode(self._heard)
-        except msgspec.DecodeError:  # not all of it yet; nothing else is asked before it is here
-            if len(self._heard) > MAX_ANSWER_BYTES:
-                self.close()
-            return
-        self._heard = b""
-        try:
-            self._answered()
-        except OSError:
+        self.is_delivered = len(_answers(self._heard)) >= 2
+        if self.is_delivered or not data or len(self._heard) > MAX_ANSWER_BYTES:
             self.close()
 
-    def _answered(self) -> None:
-        if self.step is Poke.Step.OFF:
-            self._send(1, True)
-            self.step = Poke.Step.ON
-        elif self.step is Poke.Step.ON:
-            self.is_delivered = True
-            self.close()
 
-    def _send(self, message: int, is_on: bool) -> None:
-        # A few bytes into an empty send buffer: either all of them fit or the connection is broken.
-        self._socket.sendall(msgspec.msgpack.encode([0, message, "set_synchronous_mode", [is_on]]))
+def _request(number: int, is_on: bool) -> bytes:
+    return msgspec.msgpack.encode([0, number, "set_synchronous_mode", [is_on]])
+
+
+WAKE = _request(0, False) + _request(1, True)
+
+
+def _answers(heard: bytes) -> list[bytes]:
+    """What rpclib answers to a call without a result is [1, number, nil, nil]: five bytes."""
+    return [
+        heard[k : k + ANSWER_BYTES]
+        for k in range(0, len(heard) - ANSWER_BYTES + 1, ANSWER_BYTES)
+        if heard[k : k + 2] == b"\x94\x01"
+    ]
 
 
 class Watchdog:
@@ -134,27 +121,33 @@ class Watchdog:
         if caller is self._ticker:
             self._ticker = None
 
-    def watch(self, managers: Collection[tuple[str, int]], now_s: float) -> None:
-        """Poke where a wake-up seems lost; to be called while nothing else is to be done."""
-        if self._poke is not None:
-            self._poke.advance(now_s)
-            if not self._poke.is_done:
-                return
-            self.num_delivered += self._poke.is_delivered
-            self._poke = None
-        if (
-            managers
-            and self._ticker is not None
+    def is_due(self, now_s: float) -> bool:
+        """Whether `watch` would do something."""
+        return self._poke is not None or (
+            self._ticker is not None
             and self._streak >= MIN_STREAK
             and now_s - self._ticked_s > SILENCE_S
             and now_s - self._poked_s > AGAIN_S
-        ):
+        )
+
+    def watch(self, managers: Collection[tuple[str, int]], now_s: float) -> bool:
+        """Poke where a wake-up seems lost; to be called while nothing else is to be done. True when a poke has arrived."""
+        has_woken = False
+        if self._poke is not None:
+            self._poke.advance(now_s)
+            if not self._poke.is_done:
+                return False
+            has_woken = self._poke.is_delivered
+            self.num_delivered += has_woken
+            self._poke = None
+        if managers and self.is_due(now_s):
             self._poked_s = now_s
             self.num_pokes += 1
             # One manager at a time; the next silence takes the next one.
             host, port = sorted(managers)[(self.num_pokes - 1) % len(managers)]
             with contextlib.suppress(OSError):
                 self._poke = Poke(host, port, now_s)
+        return has_woken
 
     @property
     def is_busy(self) -> bool:

@@ -6,6 +6,7 @@ reply to the client's tick follows when `tick` has returned. One thread owns all
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from sim.carla.server.snapshot import Snapshots
 from sim.carla.server.stage import Stage
 from sim.carla.server.table import Floats, Table
 from sim.carla.wire import structs, tokens
-from sim.carla.wire.rpc import Value
+from sim.carla.wire.rpc import Error, Value
 from sim.carla.wire.streams import Registry, SimulationState, pack_header
 
 VERSION = "0.9.16"
@@ -97,7 +98,6 @@ class World:
         self._recordings = recordings
         self.desk = Desk(recordings, self.stage, self.stage)
         self.weather = CLEAR_NOON
-        self.imu_gravity_mps2 = 9.81
         self.num_shapes = 0
         self.latest: tuple[bytes, ...] = ()
         self.episode = Episode()
@@ -132,6 +132,7 @@ class World:
         self._listened: list[tuple[Actor, Sensor]] = []
         self._stream_of.clear()
         self.weather = CLEAR_NOON
+        self.imu_gravity_mps2 = 9.81
         self.num_shapes = 0
         self.view = View(
             self.table,
@@ -211,9 +212,15 @@ class World:
             if sensor is not None:
                 self.sensors[one.id] = sensor
 
-    def destroy(self, actor: int) -> bool:
-        """It and what hangs on it; False where nobody has the id."""
-        return self.actors.destroy(actor, self._gone)
+    def destroy(self, actor: int) -> str:
+        """It and what hangs on it; why not, where it stays."""
+        one = self.actors.get(actor)
+        if one is None:
+            return "unable to destroy actor: not found"
+        if one.kind in self.FIXED or one.kind == c.SPECTATOR:
+            return "unable to destroy actor: lights, signs and the spectator belong to the map"
+        self.actors.destroy(actor, self._gone)
+        return ""
 
     def _gone(self, one: Actor) -> None:
         if one.kind in (c.VEHICLE, c.WALKER, c.PROP):
@@ -300,6 +307,8 @@ class World:
         self.lights.locate(table)
         episode.advance()
         self._publish(dt_s)
+        if self.actors.forgetful:
+            table.f[self.actors.forgetful, c.THROTTLE : c.BRAKE + 1] = 0.0
         if self.desk.is_recording:
             self.desk.record(self.stage.touched(contacts))
         view = self.view
@@ -362,8 +371,13 @@ class World:
         """The ticks whose wait is over, in the order they came; each is answered before the next is made."""
         while self.held and self.streams is not None and self.streams.awaited() is None:
             caller, number = self.held.popleft()
-            if self.episode.is_synchronous:
-                self.tick()
+            try:
+                if self.episode.is_synchronous:
+                    self.tick()
+            except Exception as error:
+                self.say(f"a tick failed: {''.join(traceback.format_exception(error)[-4:])}")
+                caller.answer(number, Error(f"tick_cue failed inside the server: {error}"))
+                continue
             caller.answer(number, Value(self.episode.frame))
 
     def closed(self, caller: Any) -> None:

@@ -237,7 +237,7 @@ def engine(f: Any, i: Any, q: Any, r: int, u: float, dt: float) -> Any:
     # the limiter closes over the last 3 %
     torque *= pedal * min(max((1.0 - rpm / limit) / 0.03, 0.0), 1.0)
     damping = q[r, p.DAMP_FULL] * pedal + q[r, p.DAMP_ZERO] * (1.0 - pedal)
-    drag = damping * max(rpm - idle, 0.0) * (math.pi / 30.0)
+    drag = damping * max(min(rpm, limit) - idle, 0.0) * (math.pi / 30.0)
     lever = ratio * q[r, p.FINAL] / radius
     return (-torque * lever if gear < 0 else torque * lever), drag * lever
 

@@ -116,8 +116,10 @@ def default(body: Body) -> structs.VehiclePhysicsControl:
         for is_front in (True, False)
         for y in (-1.0, 1.0)
     ]
+    # a slow machine with few gears is held back at its wheels as others are in their top gear
+    eased = n["gears"][-1] / n["gears"][0] * ratios[0] / ratios[-1]
     damp_full, damp_zero = (
-        share * torque / (n["max_rpm"] * math.pi / 30.0) for share in n["engine_damping"]
+        eased * share * torque / (n["max_rpm"] * math.pi / 30.0) for share in n["engine_damping"]
     )
     return structs.VehiclePhysicsControl(
         torque_curve=[
