@@ -188,7 +188,11 @@ def _memory() -> Check:
 
 def _optional() -> Iterator[Check]:
     for extra, use, how in (
-        ("carla", "oracle of the road tests", "pip install carla==0.9.16"),
+        (
+            "carla",
+            "`icv run --backend carla`, and the oracle of many tests",
+            "pip install carla==0.9.16",
+        ),
         ("peers", "what `icv bench` measures against", "pip install -r requirements-peers.lock"),
         ("dev", "what `make test` runs", "pip install -r requirements-dev.lock"),
     ):
