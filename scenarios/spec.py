@@ -183,6 +183,12 @@ class BusSpec(Spec):
     answer_s: float = Field(default=5.0, gt=0, le=3_600)
 
 
+class CarlaSpec(Spec):
+    """What a run on a CARLA server (`icv run --backend carla`) does differently; without one it says nothing."""
+
+    sensors: tuple[Literal["gnss", "imu", "lidar"], ...] = ()  # of vehicles, from the server's own
+
+
 class SceneSpec(Spec):
     """One scene."""
 
@@ -208,6 +214,7 @@ class SceneSpec(Spec):
     environment: EnvironmentSpec = EnvironmentSpec()
     radio: Table = {"model": "ideal"}
     bus: BusSpec = BusSpec()
+    carla: CarlaSpec = CarlaSpec()
     onboard: Table = {}
     faults: tuple[FaultSpec, ...] = ()
     record: RecordSpec = RecordSpec()

@@ -42,7 +42,7 @@ from sim.loop import Antenna, Loop, Port
 from sim.pace import RealTime
 from sim.passengers import PassengerParams, make_cabin
 from sim.picture import PictureCollector
-from sim.ports import FleetPort, RoadsidePort, VehiclePort
+from sim.ports import FleetPort, RoadsidePort, Served, VehiclePort
 from sim.radio.air import Air
 from sim.radio.channel import make_channel
 from sim.referee import Referee
@@ -201,6 +201,7 @@ class _Builder:
         self.units: list[Participant] = []
         self.plans = Units(resolved)
         self.tap: Tap | None = None
+        self.served: Mapping[str, Served] = {}  # by vehicle: sensors that are a CARLA server's
         self.carried: CarrierBus | None = None  # None: units are in this process
 
     def loop(self, header: RunHeader) -> Loop:
@@ -254,9 +255,11 @@ class _Builder:
             return OwnBodies(self.states, rows, params)
         from sim.carla.backend.bodies import CarlaBodies  # needs the carla package, an extra
 
-        return CarlaBodies(
+        bodies = CarlaBodies(
             self.options.carla, self.resolved, self.states, self.statics, vehicles, light
         )
+        self.served = bodies.sensors.by_name
+        return bodies
 
     def _bus(self, header: RunHeader) -> Bus:
         options, carrier = self.options, self.options.carrier
@@ -336,7 +339,7 @@ class _Builder:
             vehicle.actor, item.params.height_m + VEHICLE_ANTENNA_M, vehicle.row
         )
         self.ports[vehicle.unit] = VehiclePort(
-            world, vehicle, item.spec.sensors, self.resolved.spec
+            world, vehicle, item.spec.sensors, self.resolved.spec, self.served.get(vehicle.name)
         )
 
     def _add(self, unit: Participant) -> None:

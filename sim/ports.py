@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -102,6 +102,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+class Served(Protocol):
+    """Sensors of one vehicle that measure somewhere else (`sim.carla.backend.sensors`)."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Which fields of `Readings` they fill; our own models of these are left out."""
+
+    def sample(self, now: Now) -> Mapping[str, Any]:
+        """Readings that are due, by field."""
+
+
 class VehiclePort:
     """Sensors and cabin of an automated vehicle."""
 
@@ -111,9 +122,13 @@ class VehiclePort:
         vehicle: UnitVehicle,
         table: Mapping[str, Any],
         spec: SceneSpec,
+        served: Served | None = None,
     ) -> None:
         where = f"vehicles.{vehicle.name}"
         params = sensor_params(table, where, DEFAULT_SENSORS)
+        self._served = served
+        for kind in served.kinds if served is not None else ():
+            params[kind] = None
         if params["objects"] is not None:
             # The set sits at the front of the roof.
             mount = min(params["objects"].mount_x_m, vehicle.params.front_x_m)
@@ -135,6 +150,8 @@ class VehiclePort:
         """What is due."""
         world, vehicle, now = self._world, self._vehicle, Now(tick, t_ns)
         readings = self._suite.sample(now, vehicle.row, world.states, world.statics)
+        if self._served is not None:
+            readings = replace(readings, **self._served.sample(now))
         detections = self._detections.from_vehicle(now, vehicle.row, world.states, world.statics)
         if detections:
             readings = replace(readings, detections=detections)

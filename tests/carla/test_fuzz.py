@@ -158,6 +158,11 @@ class Forge:
         one = one or self.draw.choice(blueprints.library())
         chosen = self.draw.sample(one.attributes, min(3, len(one.attributes)))
         given = [[a.id, int(a.type), a.value] for a in chosen if a.modifiable]
+        if one.id.startswith("sensor.camera"):  # small, or the time goes into pictures
+            given += [
+                [name, 2, str(self.draw.choice((16, 40, 96)))]
+                for name in ("image_size_x", "image_size_y")
+            ]
         if given and self.draw.random() < odd:
             self.draw.choice(given)[2] = self.draw.choice((*WORDS, *ODD))
         return [0, one.id, given]
@@ -178,7 +183,7 @@ class Forge:
                 "spawn_actor_with_parent",
                 [self.description(b, 0.3), at, self.draw.choice(here), 0, ""],
             )
-            for b in self.draw.sample(sensors, 8)
+            for b in self.draw.sample(sensors, 5)
         ]
 
     def broken_road(self) -> str:
@@ -316,7 +321,7 @@ def _round(server: Server, forge: Forge, number: int) -> int:
             for call in calls[start : start + BURST]:
                 number += 1
                 requests[number] = (call, forge.request(number, call))
-                if len(requests) % 6 == 0:  # what was asked for has to be lived with
+                if len(requests) % 8 == 0:  # what was asked for has to be lived with
                     number += 1
                     requests[number] = (CALLS["tick_cue"], rpc.request(number, "tick_cue"))
             line.burst(requests)

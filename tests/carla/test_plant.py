@@ -540,7 +540,7 @@ def test_telemetry_tells_what_the_vehicle_does() -> None:
     world.control(car, throttle=1.0)
     world.step(30)
     t = world.plant.telemetry(car)
-    assert t.speed == pytest.approx(world.f[car, c.VX])
+    assert t.speed == pytest.approx(math.hypot(world.f[car, c.VX], world.f[car, c.VY]))
     assert (t.throttle, t.brake, t.gear) == (1.0, 0.0, world.table.i[car, c.GEAR])
     assert 800.0 < t.engine_rpm <= 6000.0
     assert [w.omega for w in t.wheels] == pytest.approx([t.speed / 0.34] * 4)

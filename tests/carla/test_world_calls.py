@@ -231,3 +231,22 @@ def test_a_subscription_lets_a_waiting_tick_go_and_gets_its_frame(server):
     assert number == 55 and header.frame == frame
     assert header.sensor is streams.Registry.GNSS
     raw.sock.close()
+
+
+def test_a_map_change_is_told_once_and_not_with_the_first_snapshot(server):
+    """With the first one the wheel crashes in one reload of a hundred: it calls the server from within the stream it is leaving."""
+    raw = Client(server.port)
+    address = tokens.unpack(raw.call("get_episode_info").token.data)
+    with socket.create_connection(("127.0.0.1", address.port), timeout=5.0) as stream:
+        stream.sendall(streams.LENGTH.pack(address.stream_id))
+        stream.recv(4, socket.MSG_PEEK)
+        raw.call("load_new_episode", "", True, 65535)
+        now = raw.call("get_episode_info").id
+        flags: list[int] = []
+        while len(flags) < 15:
+            size = streams.LENGTH.unpack(stream.recv(4, socket.MSG_WAITALL))[0]
+            shot = streams.unpack_snapshot(stream.recv(size, socket.MSG_WAITALL))
+            if shot.episode_id == now:
+                flags.append(int(shot.state))
+    assert flags == [0] * 10 + [int(streams.SimulationState.MAP_CHANGE)] + [0] * 4
+    raw.sock.close()

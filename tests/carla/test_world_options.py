@@ -34,9 +34,9 @@ def test_a_folder_serves_towns_with_and_without_opt(start_server, tmp_path):
     ]
 
 
-def test_a_scene_serves_its_map_and_says_what_it_does_not_serve(start_server):
+def test_a_scene_serves_its_map_and_says_what_is_in_it(start_server):
     server = start_server(scene="smart_island", seed=3)
-    assert "signal plans are not" in server.said and "seed 3" in server.said
+    assert "smart_island: " in server.said and "seed 3" in server.said
     assert server.client("result = world.get_map().name") == "Carla/Maps/smart_island"
 
 

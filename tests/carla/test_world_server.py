@@ -234,6 +234,26 @@ def test_reload_load_and_generate_begin_new_episodes(server):
     assert max(found["times"]) < 5.0
 
 
+def test_a_client_survives_twenty_reloads_and_another_one_notices_each(server):
+    found = server.client(
+        """
+        other = carla.Client("127.0.0.1", port)
+        other.set_timeout(10.0)
+        theirs, seen = other.get_world(), []
+        for name in ["smart_island", "brt_corridor"] * 10:
+            client.load_world(name)
+            end = time.time() + 3.0
+            while not theirs.get_map().name.endswith(name) and time.time() < end:
+                time.sleep(0.02)
+            seen.append(theirs.get_map().name.endswith(name))
+        result = [sum(seen), len(seen)]
+        """,
+        tries=1,
+        timeout_s=90.0,
+    )
+    assert found == [20, 20]
+
+
 def test_a_road_file_that_is_none_is_told_to_its_sender_and_the_world_goes_on(server):
     found = server.client(
         """

@@ -21,6 +21,7 @@ from protocols.messages import ActorKind
 from protocols.roads.network import F64, U8
 from sim.carla.backend.drive import Drive
 from sim.carla.backend.lights import ShownLights
+from sim.carla.backend.sensors import Carrier, ServedSensors
 from sim.carla.backend.session import CarlaTarget, Session
 from sim.carla.backend.shown import Background, transform
 from sim.carla.frames import yaw_rate_to_ours, yaw_to_ours
@@ -67,8 +68,14 @@ class CarlaBodies:
             }
             self.background = Background(self.session, states, statics, {k: b for k, b in kinds.items() if b is not None})  # fmt: skip
             self.lights = ShownLights(self.session, resolved.net, light)
+            self._carriers: list[Carrier] = []
             self._driven = [self._spawn(vehicle, table, library) for vehicle in vehicles]
-            self._settle(step_s)
+            self.sensors = ServedSensors(self.session, resolved.spec, resolved.net, states, self._carriers)  # fmt: skip
+            try:
+                self._settle(step_s)
+            except BaseException:
+                self.close()
+                raise
         except BaseException:
             self.session.close()
             raise
@@ -99,11 +106,13 @@ class CarlaBodies:
         snapshot = session.tick(t_ns)
         for driven in self._driven:
             self._read(driven, snapshot, dt_s, t_ns)
+        self.sensors.collect(snapshot, round(t_ns / (dt_s * 1e9)), t_ns)
 
     def close(self) -> None:
         """Takes our actors away and gives the server back as it was."""
         carla = self.session.carla
         try:
+            self.sensors.close()
             self.background.close()
             ours = [d.actor for d in self._driven] + [d.rear for d in self._driven if d.rear]
             self.session.batch([carla.command.DestroyActor(actor) for actor in ours])
@@ -147,6 +156,8 @@ class CarlaBodies:
         actor.apply_physics_control(drive.physics(carla, control))
         drive.start(states.speed_mps.item(row))
         self._names = {**getattr(self, "_names", {}), vehicle.name: blueprint.id}
+        top = actor.bounding_box.location.z + size.z
+        self._carriers.append(Carrier(vehicle, actor.id, ahead, top, 2.0 * size.x, 2.0 * size.y))
         driven = _Driven(vehicle, actor.id, ahead, drive, 0)
         self._spawn_rear(driven, table, library)
         return driven
@@ -182,8 +193,13 @@ class CarlaBodies:
         carla = self.session.carla
         hold = carla.VehicleControl(brake=1.0, hand_brake=True, manual_gear_shift=True, gear=1)
         self.session.batch([carla.command.ApplyVehicleControl(d.actor, hold) for d in self._driven])
-        for _ in range(SETTLE_STEPS):
+        warm = self.sensors.warm_ticks
+        for _ in range(max(SETTLE_STEPS - warm, 0)):
             self.session.tick(0)
+        self.sensors.attach()
+        for k in range(warm):
+            is_new = k < self.sensors.grace_ticks
+            self.sensors.collect(self.session.tick(0), 0, 0, is_new)
         moving = []
         for driven in self._driven:
             row = driven.vehicle.row

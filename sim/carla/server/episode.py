@@ -36,7 +36,6 @@ class Episode:
         self.frame = 0
         self.elapsed_s = 0.0
         self.settings = settings
-        self.is_new = True  # until its first snapshot has gone out
 
     @property
     def is_synchronous(self) -> bool:
@@ -61,7 +60,6 @@ class Episode:
         self.id += 1
         self.frame += 1
         self.elapsed_s = 0.0
-        self.is_new = True
         if reset_settings:
             self.settings = DEFAULT_SETTINGS
 

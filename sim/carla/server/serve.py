@@ -54,9 +54,16 @@ class Server:
     """A world, its ports, and what has to happen between requests."""
 
     def __init__(self, options: ServeOptions, say: Callable[[str], None]) -> None:
-        store = MapStore(
-            _source(options), rule_lights=options.rule_lights, check_planner=options.check_planner
-        )
+        check = options.check_planner
+        scene = None
+        if options.scene is not None:
+            from sim.carla.server.scene import LiveScene  # traffic and signals: not for everybody
+
+            scene = LiveScene(options.scene, options.seed, check_planner=check)
+            store: MapStore = scene.maps
+        else:
+            source = options.map_file or options.maps_dir
+            store = MapStore(source, rule_lights=options.rule_lights, check_planner=check)
         first = store.load(store.names()[0])
         self.watchdog = Watchdog()
         self.seen: set[str] = set()  # names of calls, where they are checked
@@ -79,6 +86,7 @@ class Server:
             clock=time.time,
             recordings=options.recordings,
             say=say,
+            scene=scene,
         )
         rehearse(self.world)
         self.world.begin(first, reset_settings=True)
@@ -95,6 +103,7 @@ class Server:
     def _subscribed(self, stream: int, connection: StreamConnection) -> bool:
         if stream == WORLD_STREAM:
             self.transport.send_to(connection, self.world.latest)
+            self.world.joined()
             return True
         self.world.relisten()
         return self.world.knows(stream)
@@ -148,20 +157,6 @@ class Server:
             self.transport.close()
 
 
-def _source(options: ServeOptions) -> Path | None:
-    """The file or the folder maps come from.
-
-    Of a scene its map is taken. Its signal plans are not: they are for cabinets of `roadside.signals`, whose states would have to be
-    written into the lights' rows before each tick. Where that is to be done is `World.tick`, in place of `lights.step`.
-    """
-    if options.scene is not None:
-        from scenarios.load import find_map, load_scene
-
-        loaded = load_scene(Path(options.scene), [])
-        return find_map(loaded.spec, loaded.path.resolve().parent)
-    return options.map_file or options.maps_dir
-
-
 def rehearse(world: World) -> None:
     """One of each kind, three ticks: the kernels are compiled, or read from the cache, before the first client waits for them."""
     at = world.map.spawn_points[0] if world.map.spawn_points else structs.IDENTITY
@@ -188,10 +183,9 @@ def serve(options: ServeOptions, say: Callable[[str], None] = print) -> int:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: transport.stop())
-    if options.scene is not None:
-        say(
-            f"{options.scene}: its map is served; its signal plans are not, lights run CARLA's cycle"
-        )
+    if world.scene is not None:
+        for sentence in world.scene.describe():
+            say(sentence)
     gc.collect()
     gc.freeze()  # what is there now stays: collections need not look at it again
     say(

@@ -6,12 +6,13 @@ reply to the client's tick follows when `tick` has returned. One thread owns all
 
 from __future__ import annotations
 
+import struct
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -36,9 +37,14 @@ from sim.carla.wire import structs, tokens
 from sim.carla.wire.rpc import Error, Value
 from sim.carla.wire.streams import Registry, SimulationState, pack_header
 
+if TYPE_CHECKING:
+    from sim.carla.server.scene import LiveScene
+
 VERSION = "0.9.16"
 WORLD_STREAM = 1
 MAX_MESHES = 4  # walkers' meshes kept, so that going back to a map is quick
+NEWS_TICKS = 10  # until a new map is told where nobody joins
+SNAPSHOT_FLAGS = struct.Struct("<I")  # the last field of a snapshot's header
 TRAFFIC_LIGHT = int(structs.CityObjectLabel.TRAFFIC_LIGHT)
 TRAFFIC_SIGNS = int(structs.CityObjectLabel.TRAFFIC_SIGNS)
 CLEAR_NOON = structs.WeatherParameters(
@@ -86,8 +92,10 @@ class World:
         clock: Callable[[], float],
         recordings: Path = Path("carla_recordings"),
         say: Callable[[str], None] = print,
+        scene: LiveScene | None = None,
     ) -> None:
         self.say = say
+        self.scene = scene  # whose traffic and signals are in the world
         self.store = store
         self.seed = seed
         self.streams: Streams | None = None
@@ -100,7 +108,9 @@ class World:
         self.weather = CLEAR_NOON
         self.num_shapes = 0
         self.latest: tuple[bytes, ...] = ()
+        self._news = 0  # ticks until clients are told that the map has changed
         self.episode = Episode()
+        self.sensors: dict[int, Sensor] = {}
         self._clock = clock
         self._stream_port = stream_port
         self._next_stream = WORLD_STREAM + 1
@@ -126,9 +136,9 @@ class World:
         self._switched_off: set[int] = set()
         self.shown_steer: dict[tuple[int, int], float] = {}
         self.shown_pitch: dict[tuple[int, int], float] = {}
-        for sensor in getattr(self, "sensors", {}).values():
+        for sensor in self.sensors.values():
             sensor.close()
-        self.sensors: dict[int, Sensor] = {}
+        self.sensors.clear()
         self._listened: list[tuple[Actor, Sensor]] = []
         self._stream_of.clear()
         self.weather = CLEAR_NOON
@@ -145,11 +155,16 @@ class World:
             weather=self.weather,
         )
         self.spectator = self._place_spectator()
-        self.lights = Lights(loaded.lights)
+        self.lights = Lights(loaded.lights) if self.scene is None else self.scene.begin(self)
         self._place_fixed()
         self.lights.locate(self.table)
         self.episode.begin(reset_settings=reset_settings)
         self._publish(0.0)
+        self._news = NEWS_TICKS
+
+    def joined(self) -> None:
+        """Someone subscribed to the world: a new map is told with the next tick."""
+        self._news = min(self._news, 1)
 
     def _place_spectator(self) -> Actor:
         row = self.actors.place(c.SPECTATOR, 0)
@@ -298,6 +313,8 @@ class World:
         dt_s = episode.delta_s
         if self.desk.is_playing:
             self.desk.step(dt_s)
+        if self.scene is not None:
+            self.scene.step(dt_s)
         self.lights.step(table, dt_s)
         grounds.sample(self.ground, table.f, table.i, table.high)
         if self.actors.friction_boxes.shape[0]:
@@ -318,15 +335,23 @@ class World:
             self._sense()
 
     def _publish(self, dt_s: float) -> None:
+        """The snapshot, for the world stream and for who joins later.
+
+        MAP_CHANGE makes clients that stay read the map anew. It does not come with an episode's first snapshot but once the one who asked
+        for the episode has joined it: the wheel answers the flag with a call from within the stream's callback, and where that was
+        the stream it was about to leave, one reload in a hundred ended in a crash of the client.
+        """
         episode = self.episode
-        state = SimulationState.NONE
-        if episode.is_new:
-            state, episode.is_new = SimulationState.MAP_CHANGE, False
-        chunks = (
-            pack_header(Registry.WORLD, episode.frame, episode.elapsed_s),
-            *self.snapshots.pack(episode.id, self._clock(), dt_s, int(state)),
+        head = pack_header(Registry.WORLD, episode.frame, episode.elapsed_s)
+        header, records = self.snapshots.pack(
+            episode.id, self._clock(), dt_s, int(SimulationState.NONE)
         )
-        self.latest = chunks
+        self.latest = chunks = (head, header, records)
+        if self._news and dt_s > 0.0:
+            self._news -= 1
+            if not self._news:
+                flagged = SNAPSHOT_FLAGS.pack(int(SimulationState.MAP_CHANGE))
+                chunks = (head, header[: -SNAPSHOT_FLAGS.size] + flagged, records)
         if self.streams is not None:
             self.streams.send(WORLD_STREAM, chunks)
 

@@ -7,6 +7,7 @@ calls: everything moves by itself (`_plant_kernels.advance`), then contacts stop
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class Plant:
     """Physics of one episode. `add` every vehicle, walker and prop once its columns are filled."""
 
     def __init__(self, table: Table) -> None:
+        self.between: Callable[[], None] | None = None  # puts bodies that others move where they are, once `advance` knows where they were
         self._bodies: dict[int, physics.Body] = {}
         self._controls: dict[int, structs.VehiclePhysicsControl] = {}
         self._q: Floats = np.zeros((0, p.WIDTH))
@@ -97,6 +99,8 @@ class Plant:
         parts = min(max(math.ceil(dt_s / part - 1e-6), 1), MAX_PARTS)
         high = table.high
         plant_kernels.advance(table.f, table.i, self._q, high, dt_s, parts)
+        if self.between is not None:
+            self.between()
         walls = self._walls
         num = contact_kernels.collide(
             table.f, table.i, self._q, high, dt_s, self._box, self._rows, walls.box, walls.grid,
