@@ -310,7 +310,7 @@ def carla_server(
         typer.Option(metavar="DIR", help="Roads by name: load_world('Town01') finds Town01.xodr."),
     ] = None,
     scene: Annotated[
-        str | None, typer.Option(metavar="SCENE", help="The road of a scene, file or library name.")
+        str | None, typer.Option(metavar="SCENE", help="A scene live: road, signals, traffic.")
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; anybody who reaches it can use the server.")
@@ -319,13 +319,24 @@ def carla_server(
         int, typer.Option(min=1, max=65534, help="RPC; streams are on the next.")
     ] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of sensor noise and draws.")] = 0,
+    lights: Annotated[
+        str, typer.Option(metavar="map|rule", help="rule: lights where a map has none.")
+    ] = "map",
+    recordings: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where clients' recordings go, and nowhere else.")
+    ] = Path("carla_recordings"),
 ) -> None:
     """Be a CARLA 0.9.16 server without Unreal and GPU, until Ctrl-C. Without options our own roads are served."""
     if sum(given is not None for given in (map_, maps, scene)) > 1:
         raise typer.BadParameter("give one of --map, --maps and --scene.")
     from sim.carla.server.serve import ServeOptions, serve
 
-    options = ServeOptions(map_, maps, scene, host=host, port=port, seed=seed)
+    if lights not in ("map", "rule"):
+        raise typer.BadParameter(f"--lights {lights}: expected map or rule.")
+    options = ServeOptions(
+        map_, maps, scene, host=host, port=port, seed=seed, recordings=recordings,
+        rule_lights=lights == "rule",
+    )  # fmt: skip
     raise typer.Exit(serve(options, lambda line: typer.echo(line, err=True)))
 
 
