@@ -318,7 +318,9 @@ def carla_server(
     port: Annotated[
         int, typer.Option(min=1, max=65534, help="RPC; streams are on the next.")
     ] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Of sensor noise and draws.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of noise and draws; 0 with --scene: the scene's own.")
+    ] = 0,
     lights: Annotated[
         str, typer.Option(metavar="map|rule", help="rule: lights where a map has none.")
     ] = "map",

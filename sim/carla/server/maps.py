@@ -172,9 +172,13 @@ def _make(path: Path, data: bytes, name: str, wanted: LightsFile, *, check: bool
 def _network(path: Path, text: bytes) -> RoadNetwork:
     digest = hashlib.sha256(text).hexdigest()
     net = build(parse(path, text), path.stem, digest, max_points=MAX_POINTS)
-    for values in (net.points.x_m, net.points.y_m, net.points.z_m, net.points.width_m):
-        if not np.abs(values).max(initial=0.0) <= MAX_COORDINATE_M:  # NaN too
-            raise RoadError(f"{path}: lanes lead to places more than {MAX_COORDINATE_M:.0e} m away. Look for absurd numbers in geometry, elevation and widths.")  # fmt: skip
+    points, signals = net.points, net.signals
+    for what, values in (
+        ("lanes lead to", (points.x_m, points.y_m, points.z_m, points.width_m)),
+        ("signals stand at", (signals.x_m, signals.y_m, signals.z_m, signals.yaw_rad)),
+    ):
+        if not all(np.abs(v).max(initial=0.0) <= MAX_COORDINATE_M for v in values):  # NaN too
+            raise RoadError(f"{path}: {what} places more than {MAX_COORDINATE_M:.0e} m away. Look for absurd numbers in geometry, elevation, widths and offsets.")  # fmt: skip
     return net
 
 

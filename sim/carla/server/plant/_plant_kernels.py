@@ -35,8 +35,8 @@ SINK_M = 2.0  # an actor further below the ground than this has none
 HOP_MPS = 3.0  # faster away from the ground than this takes off
 SETTLE_S = 0.05  # in which the height follows the ground
 TILT_S = 0.08  # in which pitch and roll do
-# A driven vehicle never runs perfectly straight: the road's roughness turns its wheels a little, here within waves of 20 m or more, so
-# that it heads 0.05 degrees and lies 3 mm off and comes back. CARLA's agents overlook what is ahead at an angle of exactly 0.
+# A driven vehicle never runs perfectly straight: the road's roughness turns its wheels a little, in waves of 20 m, so that it heads up
+# to 0.06 degrees and lies up to 7 mm off and comes back. CARLA's agents overlook what is ahead at an angle of exactly 0.
 ROUGH_RAD = 9e-4
 ROUGH_PER_M = 2.0 * math.pi / 20.0
 PROP_FRICTION = 0.5
@@ -345,7 +345,8 @@ def drive(f: Any, i: Any, q: Any, r: int, dt: float, parts: int) -> None:
     angle *= curve(q, r, p.STEERING, abs(u) * 3.6 * q[r, p.STEER_PER_KMH])
     q[r, p.STEER_ANGLE] = angle
     if q[r, p.THROTTLE] > 0.0:
-        angle += ROUGH_RAD * math.cos(ROUGH_PER_M * (0.6 * f[r, c.X] + 0.8 * f[r, c.Y]))
+        angle += ROUGH_RAD * math.cos(ROUGH_PER_M * q[r, p.ROLLED_M])
+        q[r, p.ROLLED_M] += abs(u) * dt
     a, b, com = q[r, p.FRONT_M], q[r, p.REAR_M], q[r, p.COM_X]
 
     cap_f = cap_r = 0.0

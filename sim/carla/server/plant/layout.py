@@ -68,7 +68,8 @@ ACK_IS_ON = ACK_STATE
 ACK_LAST_SPEED, ACK_MEASURED = ACK_STATE + 1, ACK_STATE + 2
 ACK_ACCEL_TARGET, ACK_PEDAL = ACK_STATE + 3, ACK_STATE + 4
 ACK_SPEED_SUM, ACK_ACCEL_SUM, ACK_LAST_ACCEL = ACK_STATE + 5, ACK_STATE + 6, ACK_STATE + 7
-WIDTH = ACK_STATE + 8
+ROLLED_M = ACK_STATE + 8  # way under power, for the road's roughness
+WIDTH = ACK_STATE + 9
 
 # Columns of a box, one row for every row of the table, and of the static boxes
 CX, CY, COS, SIN, HALF_X, HALF_Y, LOW, HIGH = 0, 1, 2, 3, 4, 5, 6, 7

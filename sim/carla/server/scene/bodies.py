@@ -63,7 +63,7 @@ class Bodies:
         self._pairs = NO_PAIRS
         self._masks: Ints = np.zeros(0, np.int64)
         self._lost = 0
-        self.owner: Ints = np.zeros(world.table.capacity, np.int64)
+        self._owner: Ints = np.zeros(world.table.capacity, np.int64)
 
     def update(self, high: int) -> list[int]:
         """Actors for our rows below `high` as they are now; rows whose actor a client took away or over since the last time."""
@@ -90,6 +90,20 @@ class Bodies:
         """Poses and velocities of everybody, as our traffic has them."""
         if self._pairs.shape[0]:
             self._lost = self._place(self._pairs)
+
+    def take_back(self) -> None:
+        """Whoever is still there is moved by us again."""
+        i = self._world.table.i
+        for shown in self._shown.values():
+            if i[shown.row, c.ID] == shown.actor:
+                i[shown.row, c.SIMULATE] = 0
+
+    def owner(self) -> Ints:
+        """By row of the table: the actor of ours that sits there, 0 where none does."""
+        missing = self._world.table.capacity - self._owner.size
+        if missing:
+            self._owner = np.concatenate((self._owner, np.zeros(missing, np.int64)))
+        return self._owner
 
     # ---- inside
 
@@ -124,21 +138,18 @@ class Bodies:
         f[c.BOX_Z] = 0.0 if is_walker else half
         f[c.MASS] = blueprint.mass_kg
         f[c.SPEED_LIMIT_KMH] = 0.0 if is_walker else INITIAL_LIMIT_KMH
-        i[c.COLLIDES] = 1
+        i[[c.COLLIDES, c.GRAVITY]] = 1
         i[c.LIGHT_STATE] = int(structs.TrafficLightState.GREEN)
         one = world.actors.enlist(at, blueprint, _wire(blueprint, attributes), attributes)
         world.plant.add(at, blueprint)
         self._shown[row] = Shown(ident, at, one.id)
-        if self.owner.size < world.table.capacity:
-            grown = np.zeros(world.table.capacity, np.int64)
-            grown[: self.owner.size] = self.owner
-            self.owner = grown
-        self.owner[at] = one.id
+        self.owner()[at] = one.id
         return row, at, one.id
 
     def _forget(self, gone: Shown) -> None:
-        if self.owner[gone.row] == gone.actor:
-            self.owner[gone.row] = 0
+        owner = self.owner()
+        if owner[gone.row] == gone.actor:
+            owner[gone.row] = 0
 
     def _pair(self) -> None:
         rows = sorted(self._shown)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protocols.errors import ConfigError
 from protocols.roads.matching import build_index
 from scenarios.formats.opendrive import read
 from scenarios.load import find_map, load_scene
@@ -42,7 +43,12 @@ class LiveScene:
         self._run: Run | None = None
         self._bodies: Bodies | None = None
         self._world: World | None = None
-        self._rehearse()
+        try:
+            self._rehearse()
+        except ValueError as error:  # a period that is no whole number of ticks
+            raise ConfigError(
+                f"{loaded.spec.name}, tick_ms = {loaded.spec.tick_ms}: {error}"
+            ) from error
 
     def _rehearse(self) -> None:
         """Drives a copy until there is somebody, so that the first client does not wait for kernels."""
@@ -68,17 +74,19 @@ class LiveScene:
         if run is None or bodies is None:
             return
         assert self._world is not None
-        if self._world.desk.is_playing:  # a recording moves everybody
+        if self._world.desk.is_playing:  # a recording moves everybody, and leaves them to physics
             self._world.plant.between = None
             return
-        self._world.plant.between = bodies.place
+        if self._world.plant.between is None:
+            self._world.plant.between = bodies.place
+            bodies.take_back()
         run.step(dt_s, self._look)
         for row in bodies.update(run.rows.high):
             run.remove(row)
 
     def _look(self) -> None:
         assert self._run is not None and self._bodies is not None and self._world is not None
-        self._run.guests.sync(self._world, self._bodies.owner)
+        self._run.guests.sync(self._world, self._bodies.owner())
 
     def describe(self) -> list[str]:
         """Sentences for the one who starts the server."""

@@ -6,6 +6,7 @@ Automated vehicles are not part of it: the client brings them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from protocols.roads.matching import RoadIndex
@@ -20,6 +21,7 @@ from sim.traffic.detectors import Loops
 
 CAPACITY = 2048
 DECIDE_NS = 100_000_000
+MAX_QUEUE = 1_000_000  # outside a lane: a client that parks on it is not the demand's mistake
 
 
 class Run:
@@ -31,7 +33,8 @@ class Run:
         self.t_ns = self.tick = 0
         self.states, self.statics = empty_states(CAPACITY), empty_statics(CAPACITY)
         self.rows = RowAllocator(CAPACITY)
-        self.traffic = Traffic(net, resolved.traffic, seed, self.states, self.statics, self.rows)
+        demand = dataclasses.replace(resolved.traffic, max_queue=MAX_QUEUE)
+        self.traffic = Traffic(net, demand, seed, self.states, self.statics, self.rows)
         self.loops = Loops(net, self.states, self.statics)
         self.signals = Signals(
             net, resolved.plans, spec.tick_ms, self.loops, self.traffic.walkers.pressed
@@ -52,6 +55,8 @@ class Run:
                 if self.signals.needs_loops:
                     self.loops.observe()
                 self.traffic.decide(self.t_ns, self.signals.light)
+                self.traffic.trips.clear()  # a server may run for days
+                self.traffic.walkers.waited_s.clear()
             self.traffic.advance(self.tick_ns / NS_PER_S)
             self.t_ns += self.tick_ns
             self.tick += 1
