@@ -437,7 +437,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="maps, traffic, recording, corridor, startup, memory, bus, sensing or all."
+            help="maps, traffic, recording, corridor, startup, memory, bus, sensing, carla or all."
         ),
     ] = "all",
     runs: Annotated[int, typer.Option(min=1, max=100, help="Repetitions of each figure.")] = 3,

@@ -15,7 +15,7 @@ from protocols.errors import ConfigError
 from sim.bench.measure import OURS, Row, machine
 from sim.report.result import versions
 
-NAMES = ("maps", "traffic", "recording", "corridor", "startup", "memory", "bus", "sensing")
+NAMES = ("maps", "traffic", "recording", "corridor", "startup", "memory", "bus", "sensing", "carla")
 
 
 def run_benches(what: str, runs: int, out: Path) -> Iterator[str]:

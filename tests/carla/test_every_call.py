@@ -435,3 +435,28 @@ def test_what_the_calls_about_sensors_answer(made):
     assert found["ros"] is False
     assert found["gbuffer"][0] is False and "without rendering" in found["gbuffer"][1]
     assert found["heard"] > 0
+
+
+def test_the_documentation_says_of_every_call_what_it_does_here(made):
+    """One row for each, and only calls; a row that says "refused" or "none" is about calls that do."""
+    text = (Path(__file__).parents[2] / "docs/carla.md").read_text(encoding="utf-8")
+    table = text.partition("## Call by call")[2].partition("\n## ")[0]
+    here: dict[str, str] = {}
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) != 3 or not cells[0].startswith("`"):
+            continue
+        for name in cells[0].replace("`", "").split(", "):
+            assert name not in here, f"{name} stands in two rows"
+            here[name] = cells[1]
+    assert set(here) == set(CALLS)
+    assert set(here.values()) == {"real", "accepted", "none", "refused"}
+    results = made.results
+    told = [
+        *results["vehicles"]["other physics"],  # void and asynchronous: the wheel hears nothing
+        *results["world"]["texture"],
+        *results["actors"]["component"],
+        results["sensors"]["gbuffer"][1],
+    ]
+    assert len(told) == sum(kind == "refused" for kind in here.values())
+    assert all(isinstance(t, str) for t in told[3:])

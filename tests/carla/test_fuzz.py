@@ -465,3 +465,25 @@ def test_an_ordinary_client_finds_an_ordinary_world(fuzzed: tuple[Server, int, f
     )
     assert found["odd"] == []
     assert found["speed"] > 1.0
+
+
+def test_a_torque_beyond_all_measure_in_a_step_of_ten_seconds_leaves_numbers(start_server) -> None:
+    """Found by the fuzz: within one part of such a step the vehicle turned by hundreds of radians."""
+    found = start_server().client(
+        """
+        s = carla.WorldSettings()
+        s.synchronous_mode, s.fixed_delta_seconds, s.substepping = True, 10.0, False
+        world.apply_settings(s)
+        car = world.spawn_actor(world.get_blueprint_library().find("vehicle.dodge.charger_2020"), world.get_map().get_spawn_points()[0])
+        car.apply_control(carla.VehicleControl(throttle=1.0))
+        for _ in range(5):
+            world.tick()
+        result = []
+        for torque in (1e9, -1e6, 1e5):
+            turn = carla.command.ApplyTorque(car.id, carla.Vector3D(0, 0, torque))
+            client.apply_batch_sync([turn], True)
+            t, v = car.get_transform(), car.get_velocity()
+            result += [str(x) for x in (t.location.x, t.location.y, t.location.z, t.rotation.yaw, v.x, v.y)]
+        """
+    )
+    assert all(math.isfinite(float(x)) for x in found), found

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from sim.carla.server.watchdog import MIN_STREAK, SILENCE_S, Poke, Watchdog
-from tests.carla.conftest import ring
+from tests.carla.conftest import free_port, ring
 
 TRAFFIC = """
 s = world.get_settings()
@@ -34,7 +34,7 @@ def test_twenty_cars_drive_two_hundred_ticks_and_stay_on_their_lanes(server):
     found = server.client(
         TRAFFIC,
         """
-        tm, cars = start(port + 40, 20)
+        tm, cars = start(tm_port, 20)
         before = [c.get_location() for c in cars]
         for _ in range(200):
             world.tick()
@@ -69,7 +69,7 @@ def test_three_runs_from_reload_are_the_same_to_the_last_bit(start_server, tmp_p
             s = world.get_settings()
             s.synchronous_mode, s.fixed_delta_seconds = True, 0.05
             world.apply_settings(s)
-            tm = client.get_trafficmanager(port + 50)
+            tm = client.get_trafficmanager(tm_port)
             tm.set_synchronous_mode(True)
             tm.set_random_device_seed(7)
             if hybrid:
@@ -77,7 +77,7 @@ def test_three_runs_from_reload_are_the_same_to_the_last_bit(start_server, tmp_p
                 tm.set_hybrid_physics_radius(40.0)
             world.tick()
             car, points, c = world.get_blueprint_library().find("vehicle.tesla.model3"), world.get_map().get_spawn_points(), carla.command
-            batch = [c.SpawnActor(car, p).then(c.SetAutopilot(c.FutureActor, True, port + 50)) for p in points[::len(points) // 20][:20]]
+            batch = [c.SpawnActor(car, p).then(c.SetAutopilot(c.FutureActor, True, tm_port)) for p in points[::len(points) // 20][:20]]
             errors = [a.error for a in client.apply_batch_sync(batch, True) if a.error]
             digest = hashlib.sha256()
             for _ in range(200):
@@ -100,9 +100,9 @@ def test_three_runs_from_reload_are_the_same_to_the_last_bit(start_server, tmp_p
 
 
 def test_a_registration_goes_with_the_connection_that_made_it(server):
-    code = """
+    code = f"""
     begun = time.time()
-    tm = client.get_trafficmanager(port + 60)
+    tm = client.get_trafficmanager({free_port()})
     result = time.time() - begun
     """
     assert server.client(code) < 3.0
@@ -159,6 +159,13 @@ def test_silence_after_a_tick_that_no_batch_followed_wakes_the_manager():
     manager.join(5.0)
     assert watchdog.num_pokes == watchdog.num_delivered == 1
     assert manager.told == [("set_synchronous_mode", [False]), ("set_synchronous_mode", [True])]
+
+
+def test_the_managers_last_word_after_a_tick_does_not_hide_that_it_was_not_woken():
+    watchdog = Watchdog()
+    drive(watchdog, MIN_STREAK + 1)
+    watchdog.saw("client", "get_episode_settings", float(MIN_STREAK))
+    assert watchdog.is_due(MIN_STREAK + SILENCE_S + 0.001)
 
 
 @pytest.mark.parametrize("case", ["answered", "new", "unregistered", "busy", "moved on"])

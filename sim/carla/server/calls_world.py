@@ -118,6 +118,7 @@ def load_new_episode(
         else:
             loaded = world.store.load(key)
     except (IcvError, LookupError) as error:
+        world.say(f"map {key[:120]!r} not loaded: {error}")
         raise Refused(f"map {key[:120]!r} not loaded: {error}") from None
     world.begin(loaded, reset_settings=reset_settings)
 
@@ -130,6 +131,7 @@ def copy_opendrive_to_file(
     try:
         world.generated = world.store.generate(opendrive, parameters)
     except IcvError as error:
+        world.say(f"a road sent by a client was refused: {error}")
         raise Refused(f"opendrive could not be correctly parsed: {error}") from None
 
 
