@@ -2,7 +2,7 @@
 
 `server` is shared by the tests of a session and starts every test with a reloaded, asynchronous world; `start_server` makes one
 with other options. `server.client(code)` runs `code` in a fresh Python that has `carla`, `client` and `world` at hand and
-returns what the code leaves in `result`, by way of JSON. Pieces of code are dedented one by one and joined.
+returns what the code leaves in `result`, by way of JSON; `tm_port` is a free port. Pieces of code are dedented one by one and joined.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 240.0  # the first start on a machine compiles the kernels
 MARK = "@@result@@"
 PROLOGUE = """
-import json, os, sys, time, math
+import json, os, socket, sys, time, math
 import carla
 port = {port}
+with socket.socket() as _any:
+    _any.bind(("", 0))
+    tm_port = _any.getsockname()[1]  # nobody's, for a Traffic Manager
 client = carla.Client("127.0.0.1", port)
 client.set_timeout({rpc_timeout})
 world = client.get_world() if {with_world} else None
@@ -175,7 +178,7 @@ class Server:
 RESET = """
 settings = carla.WorldSettings()
 world.apply_settings(settings)
-client.reload_world()
+client.load_world(client.get_available_maps()[0])  # whatever map the last test left
 result = "reset"
 """
 

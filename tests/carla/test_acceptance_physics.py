@@ -318,3 +318,26 @@ def test_every_vehicle_that_runs_into_a_wall_is_told_so_and_stops_there(server):
         wall_at_m=50.0,
     )
     assert found == []
+
+
+def test_a_driven_car_runs_straight_but_never_so_straight_that_agents_miss_what_is_ahead(server):
+    found = on_street(
+        server,
+        """
+        # CARLA's agents take the arc cosine of numbers in single precision and look for what is ahead at more than 0 degrees
+        parked = world.spawn_actor(library.find("vehicle.audi.tt"), place(300.0, Y[0]))
+        car = row(library.find("vehicle.tesla.model3"), 1)[0]
+        car.apply_control(carla.VehicleControl(throttle=0.5))
+        angles, aside, turned = [], 0.0, 0.0
+        while car.get_location().x < 280.0:
+            wait(1)
+            t = car.get_transform()
+            f, way = t.get_forward_vector(), parked.get_location() - t.location
+            angles.append(math.acos(max(-1.0, min(1.0, (f.x * way.x + f.y * way.y) / math.hypot(way.x, way.y)))))
+            aside, turned = max(aside, abs(t.location.y - Y[0])), max(turned, abs(t.rotation.yaw))
+        result = dict(seen=sum(a > 0.0 for a in angles) / len(angles), ticks=len(angles), aside=aside, turned=turned)
+        """,
+    )
+    assert found["ticks"] > 100
+    assert found["seen"] > 0.5
+    assert found["aside"] < 0.05 and found["turned"] < 0.2

@@ -6,11 +6,13 @@ Stand-ins for CARLA's public smoke tests and for its agents; the properties are 
 
 from __future__ import annotations
 
+import json
+
 import psutil
 import pytest
 
 from tests.carla.acceptance_roads import street
-from tests.carla.conftest import ring
+from tests.carla.conftest import MARK, ring
 from tests.carla.test_acceptance_world import SYNC
 
 
@@ -47,14 +49,14 @@ def test_the_managers_cars_stop_at_red_and_go_at_green(server):
         s.synchronous_mode, s.fixed_delta_seconds = True, 0.05
         world.apply_settings(s)
         world.tick()
-        tm = client.get_trafficmanager(port + 70)
+        tm = client.get_trafficmanager(tm_port)
         tm.set_synchronous_mode(True)
         tm.set_random_device_seed(3)
         light = world.get_actors().filter("traffic.traffic_light*")[0]
         light.set_state(carla.TrafficLightState.Red)
         light.freeze(True)
         car = world.spawn_actor(world.get_blueprint_library().find("vehicle.tesla.model3"), carla.Transform(carla.Location(80.0, 2.0, 0.3)))
-        car.set_autopilot(True, port + 70)
+        car.set_autopilot(True, tm_port)
         for _ in range(300):
             world.tick()
         nose = car.get_location().x + car.bounding_box.extent.x
@@ -78,13 +80,13 @@ def drive(ticks, number=20):
     global world
     world = client.reload_world()
     synchronous()
-    tm = client.get_trafficmanager(port + 80)
+    tm = client.get_trafficmanager(tm_port)
     tm.set_synchronous_mode(True)
     tm.set_random_device_seed(11)
     rng = random.Random(4)
     kinds = [b for b in vehicles if b.get_attribute("base_type").as_str() == "car"]
     places = points[::max(len(points) // number, 1)][:number]
-    answers = client.apply_batch_sync([c.SpawnActor(rng.choice(kinds), p).then(c.SetAutopilot(c.FutureActor, True, port + 80)) for p in places], True)
+    answers = client.apply_batch_sync([c.SpawnActor(rng.choice(kinds), p).then(c.SetAutopilot(c.FutureActor, True, tm_port)) for p in places], True)
     ids = [a.actor_id for a in answers if not a.error]
     rows = []
     for _ in range(ticks):
@@ -125,7 +127,7 @@ def test_pulling_away_under_the_traffic_manager_is_gentle_and_traffic_flows(serv
         world = client.generate_opendrive_world(xodr, carla.OpendriveGenerationParameters())
         points = world.get_map().get_spawn_points()
         synchronous()
-        tm = client.get_trafficmanager(port + 90)
+        tm = client.get_trafficmanager(tm_port)
         tm.set_synchronous_mode(True)
         tm.set_random_device_seed(5)
         cars = [a for a in (world.try_spawn_actor(vehicles[k % len(vehicles)], p) for k, p in enumerate(points[:20])) if a]
@@ -134,7 +136,7 @@ def test_pulling_away_under_the_traffic_manager_is_gentle_and_traffic_flows(serv
         for _ in range(20):
             world.tick()
         for car in cars:
-            car.set_autopilot(True, port + 90)
+            car.set_autopilot(True, tm_port)
         for _ in range(5):
             world.tick()
         def forward(a):
@@ -254,7 +256,7 @@ def test_an_agent_with_traffic_around_it_follows_its_route_to_the_goal(server, t
         town, out = world.get_map(), []
         points = town.get_spawn_points()
         model = library.find("vehicle.lincoln.mkz_2020")
-        tm = client.get_trafficmanager(port + 95)
+        tm = client.get_trafficmanager(tm_port)
         tm.set_synchronous_mode(True)
         tm.set_random_device_seed(2)
         rng = random.Random(8)
@@ -263,7 +265,7 @@ def test_an_agent_with_traffic_around_it_follows_its_route_to_the_goal(server, t
         for i in starts[12:20]:
             car = world.try_spawn_actor(library.find("vehicle.audi.tt"), points[i])
             if car is not None:
-                car.set_autopilot(True, port + 95)
+                car.set_autopilot(True, tm_port)
                 others.append(car)
         for i in starts:
             if len(out) == 2:
@@ -317,12 +319,12 @@ def test_a_hundred_thousand_ticks_of_fifty_cars_neither_hang_nor_leak(start_serv
         SYNC,
         """
         synchronous()
-        tm = client.get_trafficmanager(port + 99)
+        tm = client.get_trafficmanager(tm_port)
         tm.set_synchronous_mode(True)
         tm.set_random_device_seed(1)
         kinds = [b for b in vehicles if b.get_attribute("base_type").as_str() == "car"]
         step = len(points) // 50
-        answers = client.apply_batch_sync([c.SpawnActor(kinds[k % len(kinds)], p).then(c.SetAutopilot(c.FutureActor, True, port + 99))
+        answers = client.apply_batch_sync([c.SpawnActor(kinds[k % len(kinds)], p).then(c.SetAutopilot(c.FutureActor, True, tm_port))
                                            for k, p in enumerate(points[::step][:50])], True)
         ids = [a.actor_id for a in answers if not a.error]
         begun = time.time()
@@ -336,16 +338,16 @@ def test_a_hundred_thousand_ticks_of_fifty_cars_neither_hang_nor_leak(start_serv
         """,
         rpc_timeout_s=20.0,
     )
-    assert child.stdout is not None
     memory, found = [], {}
-    for line in child.stdout:
-        if line.startswith("at "):
-            memory.append(process.memory_info().rss)
-        elif line.startswith("@@result@@"):
-            found = __import__("json").loads(line.removeprefix("@@result@@"))
-    assert child.wait(60) == 0 and server.is_alive
+    with child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith("at "):
+                memory.append(process.memory_info().rss)
+            elif line.startswith(MARK):
+                found = json.loads(line.removeprefix(MARK))
+    assert child.returncode == 0 and server.is_alive
     assert found["cars"] == 50 and found["alive"] == 50 and found["frame"] > 100_000
     assert found["speed"] > 2.0
     assert len(memory) == 10
     assert max(memory) / memory[0] < 1.05
-    print(found, [m // 1024 for m in memory])

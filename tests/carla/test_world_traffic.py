@@ -8,7 +8,7 @@ import threading
 import msgpack
 import pytest
 
-from sim.carla.server.watchdog import MIN_STREAK, SILENCE_S, Poke, Watchdog
+from sim.carla.server.watchdog import LONG_SILENCE_S, MIN_STREAK, SILENCE_S, Poke, Watchdog
 from tests.carla.conftest import free_port, ring
 
 TRAFFIC = """
@@ -166,6 +166,16 @@ def test_the_managers_last_word_after_a_tick_does_not_hide_that_it_was_not_woken
     drive(watchdog, MIN_STREAK + 1)
     watchdog.saw("client", "get_episode_settings", float(MIN_STREAK))
     assert watchdog.is_due(MIN_STREAK + SILENCE_S + 0.001)
+
+
+@pytest.mark.parametrize("has_manager", [True, False])
+def test_the_very_first_tick_can_be_lost_but_only_to_a_client_with_a_manager(has_manager):
+    watchdog = Watchdog()
+    watchdog.saw("client" if has_manager else "another", "add_traffic_manager_running", 0.0)
+    watchdog.saw("client", "reset_all_traffic_lights", 0.0)
+    watchdog.saw("client", "tick_cue", 0.0)
+    assert not watchdog.is_due(0.5)
+    assert watchdog.is_due(LONG_SILENCE_S + 0.001) is has_manager
 
 
 @pytest.mark.parametrize("case", ["answered", "new", "unregistered", "busy", "moved on"])

@@ -13,6 +13,9 @@ import numpy as np
 from protocols.jit import kernel
 
 FARTHEST_M = 1e5
+BESIDE_M = 15.0  # of what is nearer, a lidar on a roof sees the roof in rows
+AHEAD_M = 0.3
+NEAR_M = 5.0  # the rise of a shorter piece of road says little
 
 
 @kernel
@@ -86,7 +89,6 @@ def level(
     far: Any,
     high: Any,
     up: float,
-    low: float,
     rise: float,
     cosine: Any,
     start: float,
@@ -95,14 +97,19 @@ def level(
     top: float,
     first: float,
     step: float,
+    nose: float,
+    left: float,
     known: Any,
     measured: Any,
 ) -> None:
     """What stands on the road, into `measured` (A, C): range along the ray, nan elsewhere.
 
-    In each column, from the lowest channel outwards, an echo is road when it is hardly higher or lower than the last one that was;
-    how much may differ grows with the distance between them. `low`, `rise`: elevation of the lowest channel and the step to the next.
-    `known` (K, 7): upright boxes that the map has, as in `gather`, and up to which height; what is in them, or above `top`, is left out.
+    In each column, from the lowest channel outwards, an echo is road when it is hardly higher or lower than the road would be if it
+    went on from the last one as it has risen up to there; how much may differ grows with the distance between them. `rise`: elevation from one channel
+    to the next.
+    `known` (K, 7): upright boxes that the map has, as in `gather`, and up to which height over the vehicle's ground; what is in them, or
+    above `top` over the road, is left out. These stand level while the vehicle may lean: `nose`, `left`: how much it rises a metre ahead and
+    to the left.
     """
     columns, channels = far.shape
     measured[:] = np.nan
@@ -116,26 +123,31 @@ def level(
             if np.isnan(d):
                 continue
             room = min(start + per_m * max(d - road_far, 0.0), most)
-            height = high[a, c] - road_high
+            road = road_high + road_high / max(road_far, NEAR_M) * (d - road_far)
+            height = high[a, c] - road
             if abs(height) <= room:
-                road_far = max(road_far, d)
-                road_high = high[a, c]
+                if d > road_far - 9.0:  # a face would be climbed row by row
+                    road_far = d
+                    road_high = high[a, c]
                 continue
             if height < 0.0 or height > top:
                 continue
             u = d * cos
             v = d * sin
+            upright = high[a, c] + nose * u + left * v
             is_known = False
             for k in range(known.shape[0]):
                 dx = u - known[k, 0]
                 dy = v - known[k, 1]
                 along = dx * known[k, 2] + dy * known[k, 3]
                 aside = dy * known[k, 2] - dx * known[k, 3]
-                if abs(along) < known[k, 4] and abs(aside) < known[k, 5] and height < known[k, 6]:
+                if abs(along) < known[k, 4] and abs(aside) < known[k, 5] and upright < known[k, 6]:
                     is_known = True
             if is_known:
                 continue
-            q = int(np.floor((np.arctan2(height - up, d) - low) / rise + 0.5))
+            # Whole rows, and near by none for less than one: rows of one thing have to stay beside each other.
+            turn = (np.arctan2(height - up, d) - np.arctan2(high[a, c] - up, d)) / rise
+            q = c + (int(turn) if d < BESIDE_M else int(np.floor(turn + 0.5)))
             if q < 0 or q >= channels:
                 continue
             r = d / cosine[q]

@@ -34,7 +34,7 @@ NAME = "lidar/carla"
 
 def lidar_params(objects: ObjectParams, table: Mapping[str, Any], up_m: float, turn: int) -> LidarParams:  # fmt: skip
     """The lidar that stands for the fused set `objects`, a turn in `turn` ticks; `table`: sensors.toml's [lidar]."""
-    changes = {k: table[k] for k in ("azimuth_steps", "elevation_low_rad")}
+    changes = {k: table[k] for k in ("channels", "azimuth_steps", "elevation_low_rad")}
     found = detection_params("lidar", str(table["preset"]), changes)
     assert isinstance(found, LidarParams)
     columns = max(round(found.azimuth_steps / turn), 1)
@@ -97,8 +97,9 @@ class ScannedObjects:
         lidar = self._lidar
         lidar.scan(t_ns, place, *self._nobody)  # what the map predicts from here
         _scan_kernels.level(
-            self._far, self._high, p.z_m, p.elevation_low_rad, self._rise, self._cosine, *self._ground, self._top_m,
-            -0.5 * p.field_of_view_rad, self._step, self._near_known(place), lidar.measured,
+            self._far, self._high, p.z_m, self._rise, self._cosine, *self._ground, self._top_m,
+            -0.5 * p.field_of_view_rad, self._step, *self._lean(turn[-1].transform), self._near_known(place, turn[-1].transform),
+            lidar.measured,
         )  # fmt: skip
         seen = lidar.objects(t_ns, place)
         tracks = self._tracker.update([seen], t_ns)
@@ -149,11 +150,18 @@ class ScannedObjects:
         p = self._p
         return seen_from(body, p.x_m, p.y_m, p.yaw_rad)
 
-    def _near_known(self, place: Place) -> F64:
+    def _near_known(self, place: Place, at: Any) -> F64:
         known = self._known
         away = np.hypot(known[:, 0] - place.x_m, known[:, 1] - place.y_m)
         near = known[away < self._p.range_m + known[:, 4] + known[:, 5]]
-        return seen_from(near, place.x_m, place.y_m, place.yaw_rad)
+        out = seen_from(near, place.x_m, place.y_m, place.yaw_rad)
+        out[:, 6] -= at.location.z - self._p.z_m
+        return out
+
+    @staticmethod
+    def _lean(at: Any) -> tuple[float, float]:
+        """How much the sensor's frame rises per metre ahead and to its left."""
+        return float(at.get_forward_vector().z), -float(at.get_right_vector().z)
 
 
 def seen_from(box: F64, x_m: float, y_m: float, yaw_rad: float) -> F64:
@@ -168,12 +176,12 @@ def seen_from(box: F64, x_m: float, y_m: float, yaw_rad: float) -> F64:
 
 
 def known_things(net: RoadNetwork, table: Mapping[str, float]) -> F64:
-    """(K, 7) what the map has that is no road user: cx, cy, cos, sin, half length, half width, up to which height; our world."""
+    """(K, 7) what the map has that is no road user: cx, cy, cos, sin, half length, half width, top; our world."""
     margin, rows = table["margin_m"], []
-    for x, y, _, yaw_deg, half_x, half_y, half_z, *_ in boxes(net).tolist():
+    for x, y, z, yaw_deg, half_x, half_y, half_z, *_ in boxes(net).tolist():
         yaw = yaw_to_ours(yaw_deg)
         rows.append(
-            (x, flip_y(y), math.cos(yaw), math.sin(yaw), half_x + margin, half_y + margin, 2.0 * half_z + margin)
+            (x, flip_y(y), math.cos(yaw), math.sin(yaw), half_x + margin, half_y + margin, z + half_z + margin)
         )  # fmt: skip
     s, pole = net.signals, table["pole_m"]
     for x, y in zip(s.x_m.tolist(), s.y_m.tolist(), strict=True):

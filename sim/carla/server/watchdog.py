@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 
 SILENCE_S = 0.1
-MIN_STREAK = 3  # ticks in a row that a manager answered with a batch, before silence means anything
+MIN_STREAK = 3  # ticks in a row that a manager answered with a batch, before so short a silence means anything
+LONG_SILENCE_S = 1.0  # before that, where the client that ticks has a manager: its first ticks can be lost as well
 GIVE_UP_S = 2.0
 ANSWER_BYTES = 5
 MAX_ANSWER_BYTES = 4096
@@ -98,6 +99,7 @@ class Watchdog:
         self._ticked_s = 0.0
         self._has_batch = False
         self._streak = 0
+        self._owners: set[Any] = set()  # connections that registered a manager
         self._poke: Poke | None = None
         self._poked_s = -1e9
         self.num_pokes = 0
@@ -118,20 +120,25 @@ class Watchdog:
             pass
         elif caller is self._ticker or call == "get_vehicle_light_states":
             self._ticker = None
+        if call == "add_traffic_manager_running":
+            self._owners.add(caller)
 
     def gone(self, caller: Any) -> None:
         """A connection closed."""
+        self._owners.discard(caller)
         if caller is self._ticker:
             self._ticker = None
 
     def is_due(self, now_s: float) -> bool:
         """Whether `watch` would do something."""
-        return self._poke is not None or (
-            self._ticker is not None
-            and self._streak >= MIN_STREAK
-            and now_s - self._ticked_s > SILENCE_S
-            and now_s - self._poked_s > AGAIN_S
-        )
+        if self._poke is not None:
+            return True
+        if self._ticker is None or now_s - self._poked_s <= AGAIN_S:
+            return False
+        silence_s = now_s - self._ticked_s
+        if self._streak >= MIN_STREAK:
+            return silence_s > SILENCE_S
+        return silence_s > LONG_SILENCE_S and self._ticker in self._owners
 
     def watch(self, managers: Collection[tuple[str, int]], now_s: float) -> bool:
         """Poke where a wake-up seems lost; to be called while nothing else is to be done. True when a poke has arrived."""

@@ -26,7 +26,9 @@ MAX_WALK_MPS = 20.0
 FRICTION_AT_1 = (
     0.7  # of a tyre with tire_friction 1, as PhysX's default surface; proportional below
 )
-FRICTION_PER_UNIT = 0.14  # beyond: 3.5, CARLA's tyres, give 1.05
+# Beyond 1 less than proportional, where PhysX would give 2.45 for 3.5, CARLA's tyres: 1.575. The stock Traffic Manager corners at up to
+# 9 m/s2; with a road tyre's 1.05 its cars ran up to 2 m wide, with this they keep their lanes.
+FRICTION_PER_UNIT = 0.35
 TRIGGER_TYRE = 3.5  # FRICTION is a trigger's tire_friction over this one; it takes the tyre's place
 PEDAL_RATE, RELEASE_RATE = 6.0, 10.0  # 1/s, Unreal's input smoothing
 STEER_RATE, CENTRE_RATE = 2.5, 5.0

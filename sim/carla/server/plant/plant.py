@@ -40,7 +40,9 @@ class Plant:
     """Physics of one episode. `add` every vehicle, walker and prop once its columns are filled."""
 
     def __init__(self, table: Table) -> None:
-        self.between: Callable[[], None] | None = None  # puts bodies that others move where they are, once `advance` knows where they were
+        self.between: Callable[[], None] | None = (
+            None  # puts bodies that others move where they are, once `advance` knows where they were
+        )
         self._bodies: dict[int, physics.Body] = {}
         self._controls: dict[int, structs.VehiclePhysicsControl] = {}
         self._q: Floats = np.zeros((0, p.WIDTH))
