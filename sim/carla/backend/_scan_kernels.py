@@ -126,7 +126,7 @@ def level(
             road = road_high + road_high / max(road_far, NEAR_M) * (d - road_far)
             height = high[a, c] - road
             if abs(height) <= room:
-                if d > road_far - 9.0:  # a face would be climbed row by row
+                if d > road_far + AHEAD_M:  # a face would be climbed row by row
                     road_far = d
                     road_high = high[a, c]
                 continue

@@ -20,6 +20,9 @@ import msgspec
 SILENCE_S = 0.1
 MIN_STREAK = 3  # ticks in a row that a manager answered with a batch, before so short a silence means anything
 LONG_SILENCE_S = 1.0  # before that, where the client that ticks has a manager: its first ticks can be lost as well
+PATIENCE = 4.0  # a manager is lost only when silent for this many times its slowest answer of late
+SLOWEST_S = 0.05  # taken for that at first; a busy machine answers late, and a poke at a healthy manager shifts it by a cycle
+FADES = 0.999  # of that, in each tick
 GIVE_UP_S = 2.0
 ANSWER_BYTES = 5
 MAX_ANSWER_BYTES = 4096
@@ -100,6 +103,7 @@ class Watchdog:
         self._has_batch = False
         self._streak = 0
         self._owners: set[Any] = set()  # connections that registered a manager
+        self._slowest_s = SLOWEST_S  # from a tick to the manager's first word on it
         self._poke: Poke | None = None
         self._poked_s = -1e9
         self.num_pokes = 0
@@ -119,6 +123,9 @@ class Watchdog:
             # The manager's last word of the cycle before; it often comes after the next tick_cue, and just then a wake-up gets lost.
             pass
         elif caller is self._ticker or call == "get_vehicle_light_states":
+            is_answer = self._ticker is not None and call == "get_vehicle_light_states"
+            if is_answer and self._poked_s < self._ticked_s:
+                self._slowest_s = max(FADES * self._slowest_s, now_s - self._ticked_s)
             self._ticker = None
         if call == "add_traffic_manager_running":
             self._owners.add(caller)
@@ -137,7 +144,7 @@ class Watchdog:
             return False
         silence_s = now_s - self._ticked_s
         if self._streak >= MIN_STREAK:
-            return silence_s > SILENCE_S
+            return silence_s > max(SILENCE_S, min(PATIENCE * self._slowest_s, LONG_SILENCE_S))
         return silence_s > LONG_SILENCE_S and self._ticker in self._owners
 
     def watch(self, managers: Collection[tuple[str, int]], now_s: float) -> bool:
