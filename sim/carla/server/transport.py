@@ -78,7 +78,7 @@ class Transport:
         on_closed: Callable[[Connection], None] | None = None,
         say: Callable[[str], None] = print,
         limits: Limits | None = None,
-        spin_s: float = 20e-6,
+        spin_s: float = 300e-6,
         is_checking: bool = False,
     ) -> None:
         self.limits = limits or Limits()
@@ -115,6 +115,11 @@ class Transport:
         self._epoll = select.epoll()
         for fd in (self._calls.fileno(), self._streams.fileno(), self._wake):
             self._epoll.register(fd, select.EPOLLIN)
+
+    def spin(self, longest_s: float) -> None:
+        """Look without sleeping for at most this long after work, from now on."""
+        if longest_s != self._spin_s:
+            self._spin_s = self._spin_now_s = longest_s
 
     # -- what the owner calls -------------------------------------------------------------------
 
