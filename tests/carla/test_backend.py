@@ -93,7 +93,11 @@ def test_what_we_show_on_the_server_is_what_we_have(start_server: Callable[..., 
                 other = carla.Client("127.0.0.1", port)
                 other.set_timeout(10)
                 there = other.get_world()
-                actors = there.get_actors()
+                for _ in range(500):  # who joins a world that stands knows nobody until its first snapshot is there
+                    actors = there.get_actors()
+                    if len(actors.filter("vehicle.*")):
+                        break
+                    time.sleep(0.01)
                 cars = [a for a in actors.filter("vehicle.*") if a.attributes.get("role_name") != "bus1"]
                 states = self._states
                 lights = {}
