@@ -214,7 +214,7 @@ def run(
         from sim.report.draw import draw_run
 
         picture = draw_run(outcome.picture, folder / "run.png")
-    print_run(spec, outcome, picture, quiet)
+    print_run(spec, outcome, picture, quiet, is_ours=options.carla is None)
     raise typer.Exit(outcome.verdict.exit_code)
 
 

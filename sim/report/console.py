@@ -86,8 +86,15 @@ class Progress:
             self._bar.stop()
 
 
-def print_run(spec: SceneSpec, outcome: RunOutcome, picture: Path | None, quiet: bool) -> None:
-    """Verdict, numbers, and where everything lies."""
+def print_run(
+    spec: SceneSpec,
+    outcome: RunOutcome,
+    picture: Path | None,
+    quiet: bool,
+    *,
+    is_ours: bool = True,
+) -> None:
+    """Verdict, numbers, and where everything lies. `is_ours`: our physics drove, so the log can be run again."""
     verdict = outcome.verdict
     if quiet:
         print(f"{verdict.outcome.value}: {verdict.sentence}")
@@ -104,7 +111,8 @@ def print_run(spec: SceneSpec, outcome: RunOutcome, picture: Path | None, quiet:
     for label, value in rows:
         if value is not None:
             console.print(f"{label:<8} {value}", soft_wrap=True, highlight=False)
-    console.print(f"again    icv replay {outcome.log_path}", soft_wrap=True, highlight=False)
+    if is_ours:
+        console.print(f"again    icv replay {outcome.log_path}", soft_wrap=True, highlight=False)
 
 
 def write_failure(folder: Path, spec: SceneSpec, error: Exception) -> None:
