@@ -7,6 +7,7 @@ business of the desks built on this one: `roadside.signals.priority` for stage p
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -96,7 +97,7 @@ class Served(Protocol):
         """Remember that `group` wants green."""
 
 
-class RequestDesk:
+class RequestDesk(ABC):
     """Requests and answers; `_decide` and `_release` are left to who knows the controller."""
 
     CALL_HORIZON_NS = 15_000_000_000
@@ -215,13 +216,13 @@ class RequestDesk:
         if grant is not None and grant.station_id == request.station_id:
             self._release(t_ns, grant)
 
-    def _end_release(self, t_ns: int) -> None:
+    def _end_release(self, t_ns: int) -> None:  # noqa: B027  # not every desk holds something on
         """End what a grant whose request is closed may still hold."""
 
+    @abstractmethod
     def _release(self, t_ns: int, grant: Grant) -> None:
         """The request of `grant` was closed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _decide(self, t_ns: int, entry: Entry) -> None:
         """Set status, time and reason of `entry`, and the grant."""
-        raise NotImplementedError

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Hub(Protocol):
         """Say something went wrong."""
 
 
-class Connection:
+class Connection(ABC):
     """What both kinds share: an output queue, and a name in sentences."""
 
     __slots__ = (
@@ -103,9 +104,9 @@ class Connection:
         elif mask & (select.EPOLLHUP | select.EPOLLERR) and not self.is_closed:
             self.hub.give_up(self, _GONE)
 
+    @abstractmethod
     def on_readable(self) -> None:
         """There is something to read, perhaps the end."""
-        raise NotImplementedError
 
     def is_stalled(self, now_s: float) -> str | None:
         """Why the connection should be given up, None while it should not."""
@@ -160,6 +161,7 @@ class Connection:
         if not self.is_closed:
             self._rewatch()
 
+    @abstractmethod
     def _on_queue(self) -> None:
         """The queue became longer or shorter."""
 
@@ -299,7 +301,7 @@ class CallConnection(Connection):
             self._answers = []
             self.push(answers)
 
-    def _on_queue(self) -> None:
+    def _on_queue(self) -> None:  # streams do not mind
         if not self.queued and self._inbox:
             self._work()
 
@@ -338,7 +340,7 @@ class StreamConnection(Connection):
             return f"it named no stream for {self.hub.limits.stall_s:g} s"
         return super().is_stalled(now_s)
 
-    def _on_queue(self) -> None:
+    def _on_queue(self) -> None:  # streams do not mind
         if self.queued > self.hub.limits.stream_bytes:
             self.hub.give_up(
                 self, f"{self.queued} bytes of stream {self.stream_id} wait and it does not read"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import struct
 import tomllib
+from abc import abstractmethod
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,9 @@ class Radio(Sensor):
         self._seq = 0
         view.air.stations[self.actor_id] = self
 
+    @abstractmethod
     def transmit(self, view: View) -> list[Sent]:
         """Messages of this frame."""
-        raise NotImplementedError
 
     def sample(self, view: View) -> list[bytes]:
         carrier = view.parent(self.row)

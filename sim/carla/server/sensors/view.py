@@ -8,6 +8,7 @@ give the same bytes.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +84,7 @@ class View:
         return self.table.row_of.get(carrier, row) if carrier else row
 
 
-class Sensor:
+class Sensor(ABC):
     """One sensor. Subclasses give `stream_type`, the index in CARLA's registry, and `sample`."""
 
     stream_type: int = -1
@@ -111,11 +112,11 @@ class Sensor:
         self._next_s = self._first_s + (passed + 1) * self._tick_s
         return True
 
+    @abstractmethod
     def sample(self, view: View) -> list[bytes]:
         """Bodies of this frame's events, header excluded."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # most hold nothing
         """The actor is gone."""
 
     def normals(self, count: int) -> Floats:
