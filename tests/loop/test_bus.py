@@ -46,6 +46,13 @@ def test_every_library_scene_has_the_same_digest_with_units_as_processes(
     assert replay_log(there.log_path, tmp_path / "c").same
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("scene", sorted(library()))
+def test_every_library_scene_has_the_same_digest_at_full_length(scene: str, tmp_path: Path) -> None:
+    here = run(scene, tmp_path / "a")
+    assert run(scene, tmp_path / "b", carrier=Carrier()).digest == here.digest
+
+
 def start_by_hand(names: list[str], address: str, pause_s: float) -> list[Thread]:
     def late() -> None:
         for name in names:
