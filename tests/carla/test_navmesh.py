@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -29,7 +30,7 @@ from protocols.roads.network import LaneType, RoadNetwork
 from scenarios.formats.opendrive import read
 from sim.carla.server import _navmesh_kernels as kernels
 from sim.carla.server import _navmesh_polygons as shapes
-from sim.carla.server.navmesh import encode, nav_files, navmesh
+from sim.carla.server.navmesh import encode, nav_name, navmesh
 
 ROADS = Path(__file__).parents[2] / "scenarios" / "roads"
 CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
@@ -310,15 +311,27 @@ def test_a_bridge_and_the_road_below_are_different_polygons() -> None:
 
 def test_same_network_same_bytes_and_name() -> None:
     path = ROADS / "smart_island.xodr"
-    first, second = nav_files(read(path), "Carla/Maps/island"), nav_files(read(path), "island")
-    assert first == second
-    ((name, data),) = first.items()
-    assert name == f"Carla/Maps/Nav/island-{hashlib.sha256(data).hexdigest()[:16]}.bin"
+    assert navmesh(read(path)) == navmesh(read(path))
+    name = nav_name(read(path), "Carla/Maps/island")
+    assert name == nav_name(read(path), "island")
+    assert re.fullmatch(r"Carla/Maps/Nav/island-[0-9a-f]{16}\.bin", name)
+
+
+def test_another_road_file_has_another_name(tmp_path: Path) -> None:
+    text = (ROADS / "smart_island.xodr").read_text(encoding="utf-8")
+    other = tmp_path / "smart_island.xodr"
+    other.write_text(text.replace('vendor="icv"', 'vendor="other"', 1), encoding="utf-8")
+    assert nav_name(read(other), "island") != nav_name(read(ROADS / "smart_island.xodr"), "island")
 
 
 def test_a_map_name_cannot_leave_the_cache_folder() -> None:
-    (name,) = nav_files(read(ROADS / "smart_island.xodr"), "../..\\..\0é/.bashrc")
+    name = nav_name(read(ROADS / "smart_island.xodr"), "../..\\..\0é/.bashrc")
     assert name.startswith("Carla/Maps/Nav/_bashrc-")
+
+
+def test_an_empty_file_is_no_mesh_to_the_client(tmp_path: Path) -> None:
+    with serving({"Carla/Maps/Nav/nothing-0.bin": b""}) as server:
+        assert run_client(server, tmp_path, random=2)["places"] == []
 
 
 def test_more_polygons_than_a_tile_can_number_are_refused() -> None:
@@ -582,7 +595,7 @@ def run_client(server: Server, home: Path, **job: Any) -> Any:
 def test_client_fetches_the_file_once_and_picks_places_on_pavements(
     net: RoadNetwork, mesh: Mesh, tmp_path: Path
 ) -> None:
-    files = nav_files(net, net.name)
+    files = {nav_name(net, net.name): navmesh(net)}
     (name,) = files
     with serving(files) as server:
         places = run_client(server, tmp_path, random=300)["places"]
@@ -620,7 +633,7 @@ def test_ai_walkers_cross_at_the_crossing(tmp_path: Path) -> None:
     net = read(ROADS / "smart_island.xodr")
     mesh = decode(navmesh(net))
     west, east = (33.5, -38.0, 1.0), (46.5, -38.0, 1.0)
-    with serving(nav_files(net, net.name)) as server:
+    with serving({nav_name(net, net.name): navmesh(net)}) as server:
         ids = run_client(server, tmp_path, walks=[(west, east), (east, west)], ticks=400)["ids"]
     for number, goal in zip(ids, (east, west), strict=True):
         track = np.array(server.states[number])

@@ -194,39 +194,56 @@ def lowest(
                 out[j, i] = z
 
 
-@helper
-def _take(z: Any, distance: Any, j: int, i: int, b: int, a: int, step: float) -> None:
-    d = distance[b, a] + step
-    if d < distance[j, i]:
-        distance[j, i] = d
-        z[j, i] = z[b, a]
-
-
 @kernel
 def spread(z: Any, distance: Any) -> None:
-    """Give every cell the height of the nearest known one, by two sweeps; `distance` (cells) is 0 where known, else infinite."""
+    """Give every cell the height of the nearest known one, by two sweeps; `distance` (cells) is 0 where known, else infinite.
+
+    Each row first takes from the row before it, which has no order and fills whole registers, then from cell to cell along itself.
+    """
     ny, nx = z.shape
-    far = math.sqrt(2.0)
+    before = np.empty(nx)
     for j in range(ny):
-        for i in range(nx):
-            if i > 0:
-                _take(z, distance, j, i, j, i - 1, 1.0)
-            if j > 0:
-                _take(z, distance, j, i, j - 1, i, 1.0)
-                if i > 0:
-                    _take(z, distance, j, i, j - 1, i - 1, far)
-                if i < nx - 1:
-                    _take(z, distance, j, i, j - 1, i + 1, far)
+        before[:] = distance[j]
+        if j > 0:
+            _from_row(z, distance, j, j - 1, False)
+        for i in range(1, nx):
+            d = distance[j, i - 1] + 1.0
+            if d < before[i] and d <= distance[j, i]:  # as if it had been asked first
+                distance[j, i] = d
+                z[j, i] = z[j, i - 1]
     for j in range(ny - 1, -1, -1):
-        for i in range(nx - 1, -1, -1):
-            if i < nx - 1:
-                _take(z, distance, j, i, j, i + 1, 1.0)
-            if j < ny - 1:
-                _take(z, distance, j, i, j + 1, i, 1.0)
-                if i < nx - 1:
-                    _take(z, distance, j, i, j + 1, i + 1, far)
-                if i > 0:
-                    _take(z, distance, j, i, j + 1, i - 1, far)
+        before[:] = distance[j]
+        if j < ny - 1:
+            _from_row(z, distance, j, j + 1, True)
+        for i in range(nx - 2, -1, -1):
+            d = distance[j, i + 1] + 1.0
+            if d < before[i] and d <= distance[j, i]:
+                distance[j, i] = d
+                z[j, i] = z[j, i + 1]
+
+
+@helper
+def _from_row(z: Any, distance: Any, j: int, b: int, later: bool) -> None:
+    """Row j from its neighbour b, straight before slanting."""
+    nx = z.shape[1]
+    far = math.sqrt(2.0)
+    ahead = 1 if later else -1
+    for i in range(nx):
+        best, height = distance[j, i], z[j, i]
+        d = distance[b, i] + 1.0
+        height = z[b, i] if d < best else height
+        best = min(d, best)
+        c = i + ahead
+        if 0 <= c < nx:
+            d = distance[b, c] + far
+            height = z[b, c] if d < best else height
+            best = min(d, best)
+        c = i - ahead
+        if 0 <= c < nx:
+            d = distance[b, c] + far
+            height = z[b, c] if d < best else height
+            best = min(d, best)
+        distance[j, i], z[j, i] = best, height
 
 
 @kernel

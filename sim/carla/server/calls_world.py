@@ -60,22 +60,20 @@ def set_episode_settings(world: World, caller: Any, settings: structs.EpisodeSet
 @answers("get_required_files")
 def get_required_files(world: World, caller: Any, folder: str) -> list[str]:
     """The navigation mesh is the one file a client needs; Traffic Manager maps are cooked by the client."""
-    if folder.strip("/") != "Nav":
-        return []
-    return list(world.navigation())
+    name = world.navigation_name()
+    return [name] if name and folder.strip("/") == "Nav" else []
 
 
 @answers("request_file")
 def request_file(world: World, caller: Any, name: str) -> bytes:
-    data = world.navigation().get(name)
-    if data is None:
+    if not name or name != world.navigation_name():
         raise Refused(f"request_file: {name[:120]!r} is not a file of this world")
-    return data
+    return world.navigation()
 
 
 @answers("get_navigation_mesh")
 def get_navigation_mesh(world: World, caller: Any) -> bytes:
-    return next(iter(world.navigation().values()), b"")
+    return world.navigation()
 
 
 @answers("get_map_info")

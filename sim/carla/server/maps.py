@@ -18,12 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.errors import RoadError
-from protocols.roads.network import PlanKind, RoadNetwork
+from protocols.roads.network import RoadNetwork
 from scenarios.formats.opendrive.build import build
 from scenarios.formats.opendrive.export import derive
-from scenarios.formats.opendrive.parse import parse
+from scenarios.formats.opendrive.parse import load_tree, parse
 from scenarios.formats.opendrive.read import file_bytes
-from scenarios.formats.opendrive.tables import Tables
 from scenarios.roads.catalogue import MAPS, path_of
 from sim.carla.server import ground as grounds
 from sim.carla.server import lights as traffic_lights
@@ -137,7 +136,7 @@ def make(path: Path, data: bytes, name: str, wanted: LightsFile, *, check: bool)
 
 def _make(path: Path, data: bytes, name: str, wanted: LightsFile, *, check: bool) -> LoadedMap:
     try:
-        _refuse_coils(path, parse(path, data))
+        _refuse_coils(path, data)
         text, rewrites = derive(path, data, max_points=MAX_POINTS)
         net = _network(path, text)
         times: dict[str, traffic_lights.Times] = {}
@@ -182,11 +181,20 @@ def _network(path: Path, text: bytes) -> RoadNetwork:
     return net
 
 
-def _refuse_coils(path: Path, tables: Tables) -> None:
+def _refuse_coils(path: Path, data: bytes) -> None:
     """A spiral is integrated turn by turn: one that coils up takes minutes to follow, and no road does."""
-    for road, s, _, _, _, length, kind, first, last, *_ in tables.plan:
-        if kind == PlanKind.SPIRAL and not abs(length) * max(abs(first), abs(last)) <= MAX_TURN_RAD:
-            raise RoadError(f"{path}: road '{tables.road_id[int(road)]}': the spiral at s = {s:g} turns by more than {MAX_TURN_RAD:g} rad. Correct the file.")  # fmt: skip
+    for road in load_tree(path, data).iter("road"):
+        for piece in road.iterfind("planView/geometry"):
+            spiral = piece.find("spiral")
+            if spiral is None:
+                continue
+            try:
+                length = abs(float(piece.get("length", "nan")))
+                bend = max(abs(float(spiral.get(k, "nan"))) for k in ("curvStart", "curvEnd"))
+            except ValueError:
+                continue  # the reader says better what is wrong
+            if not length * bend <= MAX_TURN_RAD:
+                raise RoadError(f"{path}: road '{road.get('id', '')}': the spiral at s = {piece.get('s', '')[:40]} turns by more than {MAX_TURN_RAD:g} rad. Correct the file.")  # fmt: skip
 
 
 def origin(geo_reference: str) -> tuple[float, float]:

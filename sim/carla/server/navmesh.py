@@ -2,7 +2,8 @@
 
 The stock client simulates its AI walkers itself (Detour crowd). It asks `get_required_files("Nav")`, takes the first name of the
 answer, and unless its cache has a file of that name fetches it with `request_file`. The cache is never checked again, so the name
-carries a digest of the bytes: a changed map has a new name.
+carries a digest of what the mesh is made from, the road file and this code: a changed map has a new name, and a client that knows the
+map does not wait for a mesh that it does not need. An empty file tells the client that there is nowhere to walk.
 
 File (little-endian): 'MSET', version 1, number of tiles, seven words of mesh parameters, then per tile its reference, its size and its
 data in the layout of Detour 7. One tile holds the whole map. Detour is y-up; CARLA's (x, y, z) is written as (x, z, y). Walkers read
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -44,17 +47,20 @@ LINK_BYTES = 12
 HEADER = struct.Struct("<5iI9i10f")
 
 
-def nav_files(net: RoadNetwork, map_name: str) -> dict[str, bytes]:
-    """What `get_required_files("Nav")` lists and `request_file` answers: one file, or none where there is nowhere to walk.
-
-    The name is `Carla/Maps/Nav/<map>-<digest of the bytes>.bin`; `map_name` may be a path of which the last part counts.
-    """
-    data = navmesh(net)
-    if not data:
-        return {}
+def nav_name(net: RoadNetwork, map_name: str) -> str:
+    """What `get_required_files("Nav")` lists: `Carla/Maps/Nav/<map>-<digest>.bin`. `map_name` may be a path of which the last part counts."""
     last = map_name.rsplit("/", 1)[-1][:64]
     stem = "".join(c if c.isascii() and c.isalnum() else "_" for c in last) or "map"
-    return {f"Carla/Maps/Nav/{stem}-{hashlib.sha256(data).hexdigest()[:16]}.bin": data}
+    digest = hashlib.sha256(net.digest.encode() + _code()).hexdigest()
+    return f"Carla/Maps/Nav/{stem}-{digest[:16]}.bin"
+
+
+@cache
+def _code() -> bytes:
+    """Digest of what makes meshes: another version of it gives other names."""
+    here = Path(__file__)
+    files = sorted([here, *here.parent.glob("_navmesh*.py")])
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
 
 
 def navmesh(net: RoadNetwork) -> bytes:

@@ -26,7 +26,7 @@ from sim.carla.server.episode import Episode
 from sim.carla.server.ground import Ground
 from sim.carla.server.lights import Lights
 from sim.carla.server.maps import LoadedMap, MapStore
-from sim.carla.server.navmesh import nav_files
+from sim.carla.server.navmesh import nav_name, navmesh
 from sim.carla.server.plant import Plant
 from sim.carla.server.recorder.desk import Desk
 from sim.carla.server.sensors.view import Sensor, View
@@ -115,7 +115,7 @@ class World:
         self._stream_port = stream_port
         self._next_stream = WORLD_STREAM + 1
         self._stream_of: dict[int, int] = {}  # stream -> actor
-        self._navigation: list[tuple[LoadedMap, dict[str, bytes]]] = []
+        self._navigation: list[tuple[LoadedMap, bytes]] = []
         self.begin(first, reset_settings=True)
 
     # ---- episodes
@@ -262,17 +262,22 @@ class World:
         self.statics = np.ascontiguousarray(self.map.statics[keep])
         self.view.statics = self.statics
 
-    def navigation(self) -> dict[str, bytes]:
-        """The walkers' mesh of this map by its file name, made when the first client asks; empty where none can be made."""
-        for loaded, files in self._navigation:
+    def navigation_name(self) -> str:
+        """Under which name clients ask for the walkers' mesh of this map; "" on a map without lanes."""
+        return nav_name(self.map.net, self.map.name) if self.map.net.num_lanes else ""
+
+    def navigation(self) -> bytes:
+        """The walkers' mesh of this map, made when the first client asks for it; empty where none can be made."""
+        for loaded, mesh in self._navigation:
             if loaded is self.map:
-                return files
+                return mesh
         try:
-            files = nav_files(self.map.net, self.map.name)
-        except IcvError:
-            files = {}
-        self._navigation = [(self.map, files), *self._navigation[: MAX_MESHES - 1]]
-        return files
+            mesh = navmesh(self.map.net)
+        except IcvError as error:
+            self.say(f"no mesh for AI walkers: {error}")
+            mesh = b""
+        self._navigation = [(self.map, mesh), *self._navigation[: MAX_MESHES - 1]]
+        return mesh
 
     # ---- streams
 
