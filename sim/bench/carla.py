@@ -30,7 +30,7 @@ from scenarios.roads.crossing import Leg
 from scenarios.roads.model import Cubic, Junction, Lane, Map, Mark, Road, Section
 from scenarios.roads.plan import Pose, chain
 from scenarios.roads.write import to_bytes
-from sim.bench.measure import Row, row, skipped
+from sim.bench.measure import OURS, Row, row, skipped
 
 BLOCK_M, GAP_M, LANE_M, WALK_M = 180.0, 18.0, 3.5, 2.5
 STREETS = 6  # each way
@@ -73,13 +73,15 @@ def rows(runs: int) -> Iterator[Row]:
         yield _rate(f"generate_opendrive_world, {size} road file", "time", times, "s")
 
 
-def _rate(workload: str, metric: str, found: list[float | str], unit: str = "") -> Row:
+def _rate(
+    workload: str, metric: str, found: list[float | str], unit: str = "", peer: str = OURS
+) -> Row:
     """A row of what the clients measured; of the reason where one of them did not."""
     reasons = [f for f in found if isinstance(f, str)]
     if reasons:
-        return skipped(workload, metric, "icv", reasons[0])
+        return skipped(workload, metric, peer, reasons[0])
     values = [float(f) for f in found]
-    return row(workload, metric, values, unit or f"{metric}/s", basis="wall")
+    return row(workload, metric, values, unit or f"{metric}/s", basis="wall", peer=peer)
 
 
 @contextmanager
@@ -134,13 +136,17 @@ def _free_port() -> int:
 def ask(job: str, road: Path, argument: str) -> float | str:
     """What one client measured against a server of its own, or a sentence about why it did not."""
     with serving("--map", str(road)) as (port, _):
-        command = [sys.executable, "-m", "sim.bench.carla", job, str(port), argument]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=CLIENT_WITHIN_S
-            )
-        except subprocess.TimeoutExpired:
-            return f"the client did not end within {CLIENT_WITHIN_S:g} s"
+        return _asked(job, port, argument)
+
+
+def _asked(job: str, port: int, argument: str) -> float | str:
+    command = [sys.executable, "-m", "sim.bench.carla", job, str(port), argument]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=CLIENT_WITHIN_S
+        )
+    except subprocess.TimeoutExpired:
+        return f"the client did not end within {CLIENT_WITHIN_S:g} s"
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return f"the client ended with code {done.returncode}: {last}"
@@ -237,17 +243,6 @@ class Script:
         drives = carla.command.SetAutopilot(carla.command.FutureActor, True, manager.get_port())
         self._sent([carla.command.SpawnActor(car, p).then(drives) for p in points[::step][:count]])
 
-    def rate(self, call: Callable[[], Any], warm: int, block: int) -> float:
-        """Calls per second over MEASURE_S."""
-        for _ in range(warm):
-            call()
-        done, begun = 0, time.perf_counter()
-        while time.perf_counter() - begun < MEASURE_S:
-            for _ in range(block):
-                call()
-            done += block
-        return done / (time.perf_counter() - begun)
-
     def sweeps(self) -> float:
         """Sweeps per second, from the tick that asks for one to its points in the script."""
         carla = self.carla
@@ -294,16 +289,32 @@ class Script:
         return time.perf_counter() - begun
 
 
+def rate(call: Callable[[], Any], warm: int, block: int) -> float:
+    """Calls per second over MEASURE_S."""
+    for _ in range(warm):
+        call()
+    done, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < MEASURE_S:
+        for _ in range(block):
+            call()
+        done += block
+    return done / (time.perf_counter() - begun)
+
+
 def _measure(job: str, port: int, argument: str) -> float:
+    if job == "bare":
+        import carla
+
+        return rate(carla.Client("127.0.0.1", port).get_server_version, 1000, 200)
     script = Script(port)
     if job == "ticks":
         script.circling(int(argument))
-        return script.rate(script.world.tick, 300, 50)
+        return rate(script.world.tick, 300, 50)
     if job == "calls":
-        return script.rate(script.client.get_server_version, 1000, 200)
+        return rate(script.client.get_server_version, 1000, 200)
     if job == "traffic":
         script.traffic(int(argument))
-        return script.rate(script.world.tick, 100, 10)
+        return rate(script.world.tick, 100, 10)
     if job == "lidar":
         return script.sweeps()
     return script.generate_s(Path(argument))

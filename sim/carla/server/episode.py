@@ -38,22 +38,21 @@ class Episode:
         self.settings = settings
 
     @property
-    def is_synchronous(self) -> bool:
-        """Whether a client's tick is waited for."""
-        return self.settings.synchronous_mode
+    def settings(self) -> structs.EpisodeSettings:
+        """As a client gave them. With them, ready for every tick: `delta_s`, what one tick adds; `substep_s`, the longest step physics may
+        take, None where it takes the tick's; `is_synchronous`, whether a client's tick is waited for.
+        """
+        return self._settings
 
-    @property
-    def delta_s(self) -> float:
-        """What one tick adds."""
-        return self.settings.delta_s or FREE_DELTA_S
-
-    @property
-    def substep_s(self) -> float | None:
-        """The longest step physics may take, None where it takes the tick's."""
-        s = self.settings
-        if not s.substepping:
-            return None
-        return max(s.max_substep_delta_time, self.delta_s / s.max_substeps)
+    @settings.setter
+    def settings(self, s: structs.EpisodeSettings) -> None:
+        self._settings = s
+        self.is_synchronous = s.synchronous_mode
+        self.delta_s = s.delta_s or FREE_DELTA_S
+        longest_s = (
+            max(s.max_substep_delta_time, self.delta_s / s.max_substeps) if s.substepping else None
+        )
+        self.substep_s: float | None = longest_s
 
     def begin(self, *, reset_settings: bool) -> None:
         """A new episode; the frame goes on counting."""
