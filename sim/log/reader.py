@@ -71,8 +71,16 @@ class LogReader:
 
     @property
     def lost(self) -> str | None:
-        """What is missing from a log that broke off."""
-        return self._scan.lost
+        """What is missing from a log that broke off: where the file ends, and the time up to which there are records."""
+        if self._scan.lost is None:
+            return None
+        last = self._scan.chunks[-1]
+        stamps = (
+            [raw.log_ns for raw in _chunk_messages(self._scan, last)] if not last.is_whole else []
+        )
+        ends = [chunk.end_ns for chunk in self._scan.chunks if chunk.is_whole]
+        end_s = (max(stamps + ends) - self._header.epoch_ns) / 1e9
+        return f"{self._scan.lost}; its records up to t={end_s:.2f} s are there, what came after is missing"
 
     def header(self) -> RunHeader:
         """The run's header."""

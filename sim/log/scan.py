@@ -87,6 +87,8 @@ def scan(path: Path, recover: bool) -> Scan:
                 f"{path}: {problem}; its beginning can be read with recovery (icv replay does so)"
             )
         out.lost = problem
+        if problem is not None and out.chunks:
+            out.chunks[-1].channels.clear()  # its index may be cut off: what is in it is then not known
         if not out.chunks:
             raise LogError(f"{path}: {problem or 'no messages'}; nothing can be recovered")
         return out
