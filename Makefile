@@ -63,7 +63,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: check
-	@examples/install.sh
+	@tests/install.sh
 	$(PY) -m pytest -n $(JOBS) -q -m "not long"
 
 test-long: $(VENV)/.dev

@@ -15,6 +15,7 @@ from scenarios.fault_spec import FaultSpec
 
 Table = dict[str, JsonValue]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
+Departures = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(max_length=100_000)]
 LaneKey = Annotated[str, Field(pattern=r"^[^/\s]+/\d+/-?\d+$", description="road/section/lane")]
 
 
@@ -101,6 +102,7 @@ class FlowSpec(Spec):
     process: Literal["poisson", "even"] = "poisson"
     stops: tuple[str, ...] = ()  # station names for background buses
     dwell_s: float = Field(default=20.0, ge=0, le=600)
+    only: Departures | None = None  # which of its vehicles come, in order of departure; None: all
 
 
 class WalkerFlowSpec(Spec):
@@ -113,6 +115,7 @@ class WalkerFlowSpec(Spec):
     path: tuple[tuple[float, float], ...] = ()  # world metres
     start_s: float = Field(default=0.0, ge=0)
     end_s: float | None = Field(default=None, gt=0)
+    only: Departures | None = None  # which of its people come, in order of departure; None: all
 
     @model_validator(mode="after")
     def _one_place(self) -> WalkerFlowSpec:
@@ -127,6 +130,9 @@ class RecordSpec(Spec):
     """What the log keeps. The digest covers everything at every tick in any case."""
 
     truth_period_ms: int = Field(default=100, gt=0, le=10_000)
+    inbox: tuple[str, ...] = ()  # units whose inboxes are kept, such as "rsu/J1"; "*": all
+    foxglove_period_ms: int = Field(default=500, ge=0, le=10_000)
+    """The world as public viewers draw it; rounded up to a multiple of the above, 0: not at all."""
 
 
 class DemandSpec(Spec):

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# System packages that the units in other languages need: libzmq, protobuf, a C++ compiler, Node.js with npm.
+# System packages that tests need: for the units in other languages libzmq, protobuf, a C++ compiler, Node.js with npm; a browser that
+# looks at reports and viewer; a PostgreSQL server for the run history of a team.
 #
-#   examples/install.sh          installs what is missing when it may; says what stays missing, and why
-#   examples/install.sh --check  only says
+#   tests/install.sh          installs what is missing when it may; says what stays missing, and why
+#   tests/install.sh --check  only says
 #
-# Quick when everything is there. Always ends with 0: without these packages everything but the examples works, and their tests
-# are skipped with the same reason.
+# Quick when everything is there. Always ends with 0: without these packages icv works, and the tests that need them are skipped with
+# the same reason.
 set -uo pipefail
 
 missing() { # packages (Debian's names) that are not there
@@ -20,17 +21,21 @@ missing() { # packages (Debian's names) that are not there
   fi
   command -v node >/dev/null || echo nodejs
   command -v npm >/dev/null || echo npm
+  command -v chromium >/dev/null || echo chromium
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
 }
 
 wanted=$(missing | tr '\n' ' ')
 [ -z "$wanted" ] && exit 0
 
 skipped() {
-  echo "examples: without ${wanted% }; $1"
-  case " $wanted" in *" nodejs "* | *" npm "*) echo "examples: skipped: examples/node-unit and its tests" ;; esac
+  echo "tests: without ${wanted% }; $1"
+  case " $wanted" in *" nodejs "* | *" npm "*) echo "tests: skipped: examples/node-unit and its tests" ;; esac
   case " $wanted" in
-    *" g++ "* | *" make "* | *protobuf* | *" pkg-config "* | *" libzmq3-dev "*) echo "examples: skipped: examples/cpp-unit and its tests" ;;
+    *" g++ "* | *" make "* | *protobuf* | *" pkg-config "* | *" libzmq3-dev "*) echo "tests: skipped: examples/cpp-unit and its tests" ;;
   esac
+  case " $wanted" in *" chromium "*) echo "tests: skipped: what a browser shows of reports, suites and the viewer" ;; esac
+  case " $wanted" in *" postgresql "*) echo "tests: skipped: run history in PostgreSQL" ;; esac
   exit 0
 }
 
@@ -38,7 +43,7 @@ skipped() {
 command -v apt-get >/dev/null || skipped "this script knows apt-get only; install them your system's way"
 [ "$(id -u)" = 0 ] || skipped "only root may install; as root: apt-get install ${wanted% }"
 
-echo "set-up: system packages for the examples: $wanted"
+echo "set-up: system packages for the tests: $wanted"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

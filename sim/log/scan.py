@@ -88,7 +88,8 @@ def scan(path: Path, recover: bool) -> Scan:
             )
         out.lost = problem
         if problem is not None and out.chunks:
-            out.chunks[-1].channels.clear()  # its index may be cut off: what is in it is then not known
+            # Its index may be cut off: what is in it is then not known.
+            out.chunks[-1].channels.clear()
         if not out.chunks:
             raise LogError(f"{path}: {problem or 'no messages'}; nothing can be recovered")
         return out

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from google.protobuf.message import Message
@@ -23,7 +23,7 @@ from protocols.errors import CodecError, InfrastructureError
 from protocols.judging import TraceBlock
 from protocols.messages import VehicleCommand
 from protocols.roads.network import U8, U32
-from protocols.v1 import log_pb2, world_pb2
+from protocols.v1 import log_pb2, unit_pb2, world_pb2
 from protocols.wire import packed, text, varint
 from sim.log import header
 from sim.log.blocks import TraceRows, WorldBlock
@@ -33,10 +33,13 @@ from sim.log.header import RunHeader
 from sim.radio.fates import TickFates
 from sim.state import ActorStates, ActorStatics
 
+if TYPE_CHECKING:
+    from sim.log.foxglove import PublicScene  # takes 0.1 s to import, and not every log has it
+
 DIGEST_TICKS = 100  # rows of one Digests record
 MAX_NAMES = 1000  # combinations of senders and topics whose bytes are kept; a scene has a few dozen
 
-_RECORDS: dict[str, type[Message]] = {
+RECORDS: dict[str, type[Message]] = {
     "truth/world": world_pb2.WorldState,
     "truth/actor": world_pb2.ActorDescriptions,
     "truth/trace": world_pb2.VehicleTrace,
@@ -49,6 +52,7 @@ _RECORDS: dict[str, type[Message]] = {
     "log/note": log_pb2.Note,
     "log/result": log_pb2.RunResult,
     "log/timing": log_pb2.Timing,
+    "log/inbox": unit_pb2.ToUnit,
 }
 _SIGNALS = Layout(world_pb2.SignalStates)
 _ACTORS = Layout(world_pb2.ActorDescriptions)
@@ -94,9 +98,17 @@ class LogWriter:
         self._receivers: tuple[tuple[str, ...], bytes] = ((), b"")
         self._world = WorldBlock(0)
         self._last_ns = 0
-        self.tap: Publish | None = None  # gets every record as well
-        self._record("log/header", 0, header.to_bytes(run))
+        self.tap: Publish | None = None  # gets every record as well, but for those of `public`
+        self.public: PublicScene | None = None  # draws the world for public viewers
+        self._has_road = False
+        self._header = header.to_bytes(run)
+        self._record("log/header", 0, self._header)
         self._out.flush()  # a log that broke off in its first second still says what it was
+
+    def publish_to(self, tap: Publish) -> None:
+        """Every record from now on goes to `tap` too; the header first."""
+        self.tap = tap
+        tap("log/header", "sim", 0, self._header)
 
     # -- truth ---------------------------------------------------------------------------------------------------
 
@@ -119,6 +131,25 @@ class LogWriter:
             self._describe(t_ns, states, statics, ids)
             self._ids = ids.copy()
         self._record("truth/world", t_ns, buffer.wire(t_ns, rows))
+        if self.public is not None and t_ns % self.public.period_ns == 0:
+            self._publish(self.public, t_ns, states, statics)
+
+    def _publish(
+        self, public: PublicScene, t_ns: int, states: ActorStates, statics: ActorStatics
+    ) -> None:
+        if not self._has_road:
+            self._has_road = True
+            self._foreign("foxglove/road", public, t_ns, public.road())
+        for topic, data in public.sample(t_ns, states, statics):
+            self._foreign(topic, public, t_ns, data)
+
+    def _foreign(self, topic: str, public: PublicScene, t_ns: int, data: bytes) -> None:
+        channel = self._channels.get((topic, "sim"))
+        if channel is None:
+            kind = public.kind(topic)
+            channel = self._out.channel(topic, kind, {"sender": "sim"})
+            self._channels[topic, "sim"] = channel
+        self._out.add(channel, self._epoch + t_ns, data)
 
     def _describe(self, t_ns: int, states: ActorStates, statics: ActorStatics, ids: U32) -> None:
         rows = np.flatnonzero(states.valid)
@@ -219,6 +250,11 @@ class LogWriter:
             )
             self._record("log/note", t_ns, proto.SerializeToString(), sender)
 
+    def inbox(self, name: str, t_ns: int, frame: bytes) -> None:
+        """What unit `name` is called with at a tick, as a Tick frame (`protocols.unit_wire`); where the scene asks for it."""
+        if self._is_full:
+            self._record("log/inbox", t_ns, frame, name)
+
     # -- about the run -------------------------------------------------------------------------------------------
 
     def digest(self, digest: TickDigest) -> None:
@@ -269,7 +305,7 @@ class LogWriter:
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = self._out.channel(
-                topic, _RECORDS[topic], {"sender": sender}
+                topic, RECORDS[topic], {"sender": sender}
             )
         self._last_ns = max(self._last_ns, t_ns)
         self._out.add(channel, self._epoch + t_ns, data)

@@ -56,7 +56,7 @@ def cpp_fleet() -> list[str]:
     _need("make", "g++", "pkg-config", "protoc")
     for package in ("libzmq", "protobuf"):
         if subprocess.run(["pkg-config", "--exists", package], check=False).returncode:
-            pytest.skip(f"no headers of {package} here; examples/install.sh gets them")
+            pytest.skip(f"no headers of {package} here; tests/install.sh gets them")
     out = OUT / "cpp-unit"
     with _alone():
         done = _run(["make", "-s", "-j2", f"BUILD={out}", "CXX=g++", "CXXFLAGS=-O1 -Werror"], EXAMPLES / "cpp-unit")  # fmt: skip
@@ -67,7 +67,7 @@ def cpp_fleet() -> list[str]:
 def _need(*tools: str) -> None:
     lacking = [tool for tool in tools if shutil.which(tool) is None]
     if lacking:
-        pytest.skip(f"no {', '.join(lacking)} here; examples/install.sh gets them")
+        pytest.skip(f"no {', '.join(lacking)} here; tests/install.sh gets them")
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
