@@ -43,6 +43,9 @@ class TaskResult:
     peak_mb: float = 0.0
     worker: int = -1
     is_flaky: bool = False  # a repetition of the same task disagreed in outcome or digest
+    scene_sha256: str = ""  # of the scene file as it was read; "" when it could not be
+    is_carried: bool = False  # made by an earlier call (--resume, --only-failed), not by this one
+    output: str = ""  # path of what the run printed, relative to the suite's folder; "" for nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,8 @@ class SuiteResult:
     commit: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
+    not_run: tuple[Task, ...] = ()  # of the plan, when it was interrupted
+    is_interrupted: bool = False
+    broken: str = (
+        ""  # what kept the suite itself from ending, such as a full disk; "" when nothing did
+    )

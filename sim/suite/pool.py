@@ -1,0 +1,317 @@
+"""Worker processes that may crash, hang or swell, and a suite that goes on.
+
+Workers are forked from a warm server process (`warm`), so one is ready in milliseconds. Each has a socket of its own: whatever happens
+to one cannot disturb another's messages. A worker that dies, says nothing before its time is up, or grows beyond its memory is
+ended and replaced; its task becomes an infrastructure error that says what happened, and is not tried again.
+
+Supervision is our own because the pools at hand do not cover this: with Pebble 5.2 a worker that leaves with code 0 in the middle of
+a task is never missed, and all workers share one pipe; the standard library's executor gives up when a worker is killed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import selectors
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from protocols.errors import InfrastructureError
+from scenarios.verdict import Outcome
+from sim.suite.model import Task, TaskResult
+from sim.suite.warm import one_thread
+from sim.suite.wire import OUTPUT, Lines, Order, pack_order
+from sim.suite.worker import resident_mb, serve
+from sim.timing import Clock
+
+JOB = "sim.suite.job:run_order"
+_LOOK_S = 0.2  # how often limits are checked
+_READY_S = 120.0  # a worker that is not ready by then is not coming
+_MAX_LOST = 5  # workers in a row that die before their first word
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task with its place: what a worker is sent, and where its output lies relative to the suite's folder."""
+
+    task: Task
+    order: Order
+    folder: str
+
+
+Finished = Callable[[TaskResult], None]
+Running = Callable[[dict[str, float]], None]
+"""task id -> simulated seconds, of those that run now; called a few times a second"""
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    process: ForkServerProcess
+    channel: socket.socket
+    lines: Lines
+    asked_ns: int  # the first one's start waits for the warm-up
+    born_ns: int = 0
+    is_ready: bool = False
+    job: Job | None = None
+    started_ns: int = 0
+    t_s: float = 0.0
+    peak_mb: float = 0.0
+
+
+@dataclass(slots=True)
+class Pool:
+    """`run` makes all jobs with `count` workers. `stopped` is asked a few times a second: True ends everything at once."""
+
+    count: int
+    stopped: Callable[[], bool] = lambda: False
+    job: str = JOB
+    clock: Clock = time.perf_counter_ns
+    ready_s: list[float] = field(default_factory=list)  # how long each worker took, for the bench
+    is_starting: bool = (
+        False  # waits for the server process, and can be interrupted by an exception only
+    )
+    _workers: dict[int, _Worker] = field(default_factory=dict)
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _lost: int = 0
+
+    def run(self, jobs: Iterable[Job], finished: Finished, running: Running) -> bool:
+        """Whether all were made; False when stopped. `finished` gets every result as it arrives."""
+        waiting = deque(jobs)
+        looked_ns = 0
+        try:
+            while waiting or any(w.job is not None for w in self._workers.values()):
+                if self.stopped():
+                    return False
+                self._staff(waiting)
+                for key, _ in self._selector.select(_LOOK_S):
+                    for result in self._hear(key.data):
+                        finished(result)
+                    if key.data.is_ready and key.data.job is None:
+                        self._give(key.data, waiting)
+                if self.clock() - looked_ns >= _LOOK_S * 1e9:
+                    looked_ns = self.clock()
+                    for worker in tuple(self._workers.values()):
+                        for result in self._watch(worker):
+                            finished(result)
+                    running(
+                        {w.job.task.id: w.t_s for w in self._workers.values() if w.job is not None}
+                    )
+            return True
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Nobody is left."""
+        for worker in self._workers.values():
+            worker.process.kill()
+        for worker in tuple(self._workers.values()):
+            self._bury(worker)
+
+    # workers -----------------------------------------------------------------------------------------------------------
+
+    def _staff(self, waiting: deque[Job]) -> None:
+        """Start those that are missing, never more than there is work for."""
+        busy = sum(w.job is not None for w in self._workers.values())
+        wanted = min(self.count, busy + len(waiting))
+        free = [n for n in range(self.count) if n not in self._workers]
+        for number in free[: max(0, wanted - len(self._workers))]:
+            self._start(number)
+
+    def _start(self, number: int) -> None:
+        ours, theirs = socket.socketpair()
+        context = multiprocessing.get_context("forkserver")
+        asked_ns = self.clock()
+        process = context.Process(
+            target=serve,
+            args=(theirs, self.job, str(Path.cwd())),
+            name=f"icv-worker-{number}",
+            daemon=True,
+        )
+        self.is_starting = True
+        try:
+            with one_thread():
+                process.start()
+        except (OSError, EOFError) as error:
+            raise InfrastructureError(
+                f"no worker process can be started ({type(error).__name__} {error}); free memory or processes, and try with fewer workers (-j)"
+            ) from error
+        finally:
+            self.is_starting = False
+            theirs.close()
+        worker = _Worker(number, process, ours, Lines(ours), asked_ns, self.clock())
+        self._workers[number] = worker
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+
+    def _bury(self, worker: _Worker) -> int:
+        """Exit code of a worker that is dead, or is now."""
+        self._selector.unregister(worker.channel)
+        worker.channel.close()
+        worker.process.join(1.0)
+        if worker.process.exitcode is None:
+            worker.process.kill()
+            worker.process.join(10.0)
+        code = worker.process.exitcode
+        del self._workers[worker.number]
+        return 0 if code is None else code
+
+    def _give(self, worker: _Worker, waiting: deque[Job]) -> None:
+        if not waiting:
+            return
+        job = waiting.popleft()
+        Path(job.order.folder).mkdir(parents=True, exist_ok=True)
+        worker.job, worker.started_ns = job, self.clock()
+        worker.t_s = worker.peak_mb = 0.0
+        worker.channel.setblocking(True)
+        try:
+            worker.channel.sendall(pack_order(job.order))
+        except OSError:
+            pass  # it died idle: the next look at its socket finds that out
+        finally:
+            worker.channel.setblocking(False)
+
+    # what they say -----------------------------------------------------------------------------------------------------
+
+    def _hear(self, worker: _Worker) -> Iterable[TaskResult]:
+        try:
+            messages, is_open = worker.lines.read()
+        except InfrastructureError as error:
+            yield self._end(worker, f"{error}")
+            return
+        for message in messages:
+            if message["kind"] == "ready":
+                worker.is_ready = True
+                self._lost = 0
+                self.ready_s.append((self.clock() - worker.asked_ns) / 1e9)
+            elif message["kind"] == "at":
+                worker.t_s = float(message["t_s"])
+            elif message["kind"] == "result" and worker.job is not None:
+                job, worker.job = worker.job, None
+                result = as_result(job, message, worker.number)
+                yield result
+                if (
+                    result.outcome is Outcome.INFRASTRUCTURE_ERROR
+                    or message["resident_mb"] > job.order.memory_mb / 2
+                ):
+                    worker.process.kill()  # whatever state it is in, the next task gets a fresh one
+                    self._bury(worker)
+                    worker.is_ready = False
+                    return
+        if not is_open:
+            result_or_none = self._died(worker)
+            if result_or_none is not None:
+                yield result_or_none
+
+    def _died(self, worker: _Worker) -> TaskResult | None:
+        job, was_ready = worker.job, worker.is_ready
+        worker.is_ready = False
+        code = self._bury(worker)
+        if job is not None:
+            return self._failed(worker, job, f"its worker {_ending(code)}")
+        if not was_ready:
+            self._lost += 1
+            if self._lost >= _MAX_LOST:
+                raise InfrastructureError(
+                    f"{self._lost} workers in a row died before they were ready, the last one {_ending(code)}; "
+                    f"see what `icv doctor` says"
+                )
+        return None
+
+    def _watch(self, worker: _Worker) -> Iterable[TaskResult]:
+        """End a worker whose time is up or that is too large."""
+        now, job = self.clock(), worker.job
+        if job is None:
+            if not worker.is_ready and now - worker.born_ns > _READY_S * 1e9:
+                worker.process.kill()
+            return
+        worker.peak_mb = max(worker.peak_mb, resident_mb(worker.process.pid or 0))
+        spent_s = (now - worker.started_ns) / 1e9
+        if spent_s > job.task.time_limit_s:
+            yield self._end(
+                worker,
+                f"no end within {job.task.time_limit_s:g} s of wall time, at {worker.t_s:.1f} s simulated; "
+                f"its worker was ended. Allow more with --timeout",
+            )
+        elif worker.peak_mb > job.order.memory_mb:
+            yield self._end(
+                worker,
+                f"its worker held {worker.peak_mb:.0f} MB, the limit is {job.order.memory_mb} MB, and was ended; "
+                f"allow more with --memory",
+            )
+
+    def _end(self, worker: _Worker, why: str) -> TaskResult:
+        job = worker.job
+        worker.is_ready = False
+        worker.process.kill()
+        self._bury(worker)
+        if job is None:
+            raise InfrastructureError(why)
+        return self._failed(worker, job, why)
+
+    def _failed(self, worker: _Worker, job: Job, why: str) -> TaskResult:
+        output = Path(job.order.folder) / OUTPUT
+        has_output = output.is_file() and output.stat().st_size > 0
+        if output.is_file() and not has_output:
+            output.unlink()
+        return TaskResult(
+            job.task,
+            Outcome.INFRASTRUCTURE_ERROR,
+            why,
+            log=_log(job),
+            wall_s=(self.clock() - worker.started_ns) / 1e9,
+            peak_mb=worker.peak_mb,
+            worker=worker.number,
+            output=f"{job.folder}/{OUTPUT}" if has_output else "",
+        )
+
+
+def begin() -> None:
+    """Start the server that workers are forked from, and let it warm up while the suite is still being planned."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sim.suite.warmed"])
+    with one_thread():
+        forkserver.ensure_running()
+
+
+def _log(job: Job) -> str:
+    return f"{job.folder}/run.mcap" if (Path(job.order.folder) / "run.mcap").is_file() else ""
+
+
+def as_result(job: Job, message: dict[str, Any], number: int) -> TaskResult:
+    """What worker `number` said about `job`."""
+    return TaskResult(
+        task=job.task,
+        outcome=Outcome(message["outcome"]),
+        sentence=message["sentence"],
+        digest=message.get("digest", ""),
+        map_digest=message.get("map_digest", ""),
+        criteria=tuple(message.get("criteria", ())),
+        metrics=message.get("metrics", {}),
+        log=_log(job),
+        wall_s=message["wall_s"],
+        cpu_s=message["cpu_s"],
+        peak_mb=message["peak_mb"],
+        worker=number,
+        scene_sha256=message.get("scene_sha256", ""),
+        output=f"{job.folder}/{OUTPUT}" if message["has_output"] else "",
+    )
+
+
+def _ending(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"left with code {code} in the middle of it"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return "was killed (SIGKILL): by somebody, or by a system out of memory"
+    return f"crashed ({name})"

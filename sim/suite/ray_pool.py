@@ -1,0 +1,109 @@
+"""Jobs on a Ray cluster instead of local workers: placement, failure detection and retries of lost machines are Ray's.
+
+Every machine needs icv, the scene files and the suite's folder under the same paths (a shared disk). Each task runs in a worker process
+that Ray gives one processor and the task's memory, and takes back after a failure. Needs the extra `icv[ray]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from protocols.errors import ConfigError, InfrastructureError
+from scenarios.verdict import Outcome
+from sim.suite.model import TaskResult
+from sim.suite.pool import Finished, Job, Running, as_result
+from sim.suite.wire import Order
+from sim.suite.worker import make
+
+LOCAL = "local"
+_RETRIES = 2  # of a task whose process or machine was lost
+_LOOK_S = 0.5
+_GRACE_S = 10.0  # between the exception at the time limit and the end of the process
+
+
+class RayPool:
+    """The same as `Pool`, elsewhere. `address`: as `ray.init` takes it, or `local` for a cluster on this machine."""
+
+    def __init__(self, address: str, count: int, stopped: Callable[[], bool], job: str) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise ConfigError(
+                "--ray: the package ray is not installed; get it with `pip install 'icv[ray]'`, or leave --ray out."
+            )
+        self._ray: Any = importlib.import_module("ray")
+        self._address, self._count, self._stopped, self._job = address, count, stopped, job
+
+    def run(self, jobs: Sequence[Job], finished: Finished, running: Running) -> bool:
+        """Whether all were made."""
+        ray = self._ray
+        where = {"num_cpus": self._count} if self._address == LOCAL else {"address": self._address}
+        try:
+            ray.init(log_to_driver=False, include_dashboard=False, **where)
+        except Exception as error:
+            raise InfrastructureError(
+                f"--ray {self._address}: no cluster answers there ({type(error).__name__}: {str(error)[:200]}); "
+                f"start one with `ray start --head`, or give --ray local."
+            ) from error
+        try:
+            return self._run(jobs, finished, running)
+        finally:
+            ray.shutdown()
+
+    def _run(self, jobs: Sequence[Job], finished: Finished, running: Running) -> bool:
+        ray = self._ray
+        remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_remote)
+        waiting: dict[Any, Job] = {}
+        for job in jobs:
+            Path(job.order.folder).mkdir(parents=True, exist_ok=True)
+            waiting[
+                remote.remote(self._job, os.fspath(Path.cwd()), job.order, job.task.time_limit_s)
+            ] = job
+        while waiting:
+            if self._stopped():
+                for ref in waiting:
+                    ray.cancel(ref, force=True)
+                return False
+            ready, _ = ray.wait(list(waiting), timeout=_LOOK_S)
+            for ref in ready:
+                finished(self._result(ref, waiting.pop(ref)))
+            running({})
+        return True
+
+    def _result(self, ref: Any, job: Job) -> TaskResult:
+        try:
+            return as_result(job, self._ray.get(ref), -1)
+        except Exception as error:
+            error = getattr(error, "cause", None) or error  # what was raised there
+            why = (str(error).splitlines() or ["no message"])[0][:300]
+            return TaskResult(
+                job.task,
+                Outcome.INFRASTRUCTURE_ERROR,
+                f"its worker on the cluster failed: {type(error).__name__}: {why}",
+            )
+
+
+def _remote(job: str, cwd: str, order: Order, limit_s: float) -> dict[str, Any]:
+    """On the cluster. A run beyond its time gets an exception, and when it does not heed that, its process ends."""
+    shots = 0
+
+    def alarm(number: int, frame: Any) -> None:
+        nonlocal shots
+        shots += 1
+        if shots > 1:
+            os._exit(1)
+        raise TimeoutError(f"no end within {limit_s:g} s of wall time")
+
+    os.chdir(cwd)
+    module, _, function = job.partition(":")
+    run = getattr(importlib.import_module(module), function)  # the first time takes seconds
+    signal.signal(signal.SIGALRM, alarm)
+    signal.setitimer(signal.ITIMER_REAL, limit_s, _GRACE_S)
+    try:
+        return make(run, order, lambda t_s: None)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -1,0 +1,336 @@
+"""Runs a plan: what is known already stays, the rest goes to workers, every result is kept as it arrives, and one verdict comes out.
+
+No green without proof: the suite passes only when every task of the plan has a result that says pass and no two repetitions of one run
+disagree. Results are merged by task id in the order of the plan, so the number of workers changes nothing but the time it takes.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+from protocols.errors import ConfigError, InfrastructureError
+from scenarios.verdict import Outcome, worst
+from sim.report.result import versions
+from sim.suite.model import SuiteResult, Task, TaskResult
+from sim.suite.plan import Plan, group, nothing
+from sim.suite.pool import JOB, Finished, Job, Pool, Running, begin
+from sim.suite.progress import Progress, duration
+from sim.suite.store import Store, mark_flaky
+from sim.suite.wire import Order
+from sim.timing import Clock
+from sim.versions import commit
+
+KEEP = ("all", "failed", "none")
+
+
+class Executor(Protocol):
+    """Makes jobs somewhere: local workers, or a cluster."""
+
+    def run(self, jobs: Sequence[Job], finished: Finished, running: Running) -> bool:
+        """Whether all were made; False when stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteOptions:
+    """How a plan is run. Nothing here changes a digest."""
+
+    out: Path
+    workers: int = 1
+    keep_logs: str = "failed"  # all, failed, none
+    resume: bool = False
+    only_failed: bool = False
+    shard: str = ""  # as written, for sentences
+    started_utc: str = ""
+    ray: str | None = None
+    progress: Progress = field(default_factory=lambda: Progress(quiet=True, stream=io.StringIO()))
+    job: str = JOB
+    clock: Clock = time.perf_counter_ns
+
+
+class Stop:
+    """Remembers Ctrl-C and SIGTERM. The first asks the suite to end in order; one more, or one while it cannot ask, interrupts."""
+
+    def __init__(self, must_raise: Callable[[], bool] = lambda: False) -> None:
+        self.number = 0
+        self.must_raise = must_raise
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        again, self.number = self.number != 0, number
+        if again or self.must_raise():
+            raise KeyboardInterrupt
+
+
+def run_suite(plan: Plan, options: SuiteOptions) -> SuiteResult:
+    """Run it. ConfigError when the folder holds something else; InfrastructureError when results cannot be kept."""
+    if options.keep_logs not in KEEP:
+        raise ConfigError(f"--keep-logs {options.keep_logs}: expected one of {', '.join(KEEP)}.")
+    started_ns = options.clock()
+    with Store(options.out) as store:
+        known = _known(plan, options, store)
+        groups = {task.id: group(task) for task in plan.tasks}
+        todo = [task for task in plan.tasks if task.id not in known]
+        if todo and options.ray is None:
+            begin()
+        keeper = _Keeper(plan, options, groups, known)
+        carried = len(known)
+        options.progress.begin(plan.name, len(plan.tasks), carried, options.workers)
+
+        def finished(arrived: TaskResult) -> None:
+            kept = keeper.keep(arrived)
+            known[kept.task.id] = kept
+            options.progress.finished(kept)
+            store.add(kept)
+
+        broken = ""
+        with Stop() as stop:
+            try:
+                if todo:
+                    store.describe(_about(plan))
+                for clear in plan.known:
+                    finished(clear)
+                jobs = [_job(plan, task, options) for task in todo if task.id not in known]
+                _executor(options, stop).run(jobs, finished, options.progress.running)
+            except KeyboardInterrupt:
+                stop.number = stop.number or signal.SIGINT
+            except InfrastructureError as error:
+                broken = str(error)
+            except OSError as error:
+                broken = f"{options.out}: {error.strerror}; free space, or give another --out"
+            finally:
+                options.progress.end()
+            result = _conclude(plan, options, known, groups, stop.number, started_ns, broken)
+            try:
+                store.finish(result)
+            except InfrastructureError as error:
+                if not broken:
+                    result = _conclude(
+                        plan, options, known, groups, stop.number, started_ns, str(error)
+                    )
+    return result
+
+
+# --- before ------------------------------------------------------------------------------------------------------------
+
+
+def _known(plan: Plan, options: SuiteOptions, store: Store) -> dict[str, TaskResult]:
+    """Results of an earlier call that still hold; nothing when this is the first."""
+    earlier = store.read()
+    if not (options.resume or options.only_failed):
+        if earlier:
+            raise ConfigError(
+                f"{store.path}: results of an earlier suite; expected an empty folder. "
+                f"Give --resume or --only-failed to go on with them, or another --out."
+            )
+        return {}
+    if options.only_failed and not earlier:
+        raise ConfigError(
+            f"--only-failed: {options.out} holds no results; give the --out of an earlier suite."
+        )
+    tasks = {task.id: task for task in plan.tasks}
+    for result in earlier:
+        if result.task.id not in tasks:
+            raise ConfigError(
+                f"{store.path}: holds '{result.task.id}', which these arguments do not give; "
+                f"expected the paths and options of the earlier call. Repeat them, or give another --out."
+            )
+    if options.resume and earlier:
+        made_by = store.description().get("commit", "")
+        if made_by != commit():
+            raise ConfigError(
+                f"--resume: the results in {options.out} are by commit {made_by or '(none)'}, this is {commit() or '(none)'}; "
+                f"expected the same. Start anew with another --out."
+            )
+    broken = {result.task.id for result in plan.known}
+    bad = {
+        group(result.task)
+        for result in earlier
+        if options.only_failed and (result.outcome is not Outcome.PASS or result.is_flaky)
+    }
+    return {
+        result.task.id: replace(result, task=tasks[result.task.id], is_carried=True)
+        for result in earlier
+        if group(result.task) not in bad
+        and result.task.id not in broken
+        and _still_holds(result, tasks[result.task.id])
+    }
+
+
+def _still_holds(result: TaskResult, task: Task) -> bool:
+    """Whether the earlier run was of this scene file as it is now, with these overrides."""
+    from sim.suite.job import scene_sha256
+
+    same = (result.task.scene, result.task.overrides) == (task.scene, task.overrides)
+    return same and result.scene_sha256 == scene_sha256(task.scene)
+
+
+def _about(plan: Plan) -> dict[str, Any]:
+    return {"name": plan.name, "commit": commit(), "versions": versions(), "seed": plan.seed}
+
+
+def _job(plan: Plan, task: Task, options: SuiteOptions) -> Job:
+    relative = plan.folder(task)
+    folder = options.out.resolve() / relative
+    if folder.exists():
+        shutil.rmtree(folder)  # what an interrupted or failed run left
+    order = Order(
+        scene=task.scene,
+        overrides=task.overrides,
+        folder=str(folder),
+        record=options.keep_logs != "none",
+        memory_mb=task.memory_limit_mb,
+        maps=str(options.out.resolve() / "maps"),
+    )
+    return Job(task, order, relative)
+
+
+def _executor(options: SuiteOptions, stop: Stop) -> Executor:
+    if options.ray is not None:
+        from sim.suite.ray_pool import RayPool
+
+        return RayPool(options.ray, options.workers, lambda: stop.number != 0, options.job)
+    pool = Pool(options.workers, lambda: stop.number != 0, options.job, options.clock)
+    stop.must_raise = lambda: pool.is_starting
+    return pool
+
+
+class _Keeper:
+    """Decides which logs stay: with `failed`, those of runs that did not pass and of all repetitions that disagree."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        options: SuiteOptions,
+        groups: dict[str, str],
+        known: dict[str, TaskResult],
+    ) -> None:
+        self._folder, self._policy, self._groups = options.out, options.keep_logs, groups
+        self._open = Counter(groups[task.id] for task in plan.tasks if task.id not in known)
+        self._known = known
+        self._members: dict[str, list[str]] = {}
+        for task in plan.tasks:
+            self._members.setdefault(groups[task.id], []).append(task.id)
+
+    def keep(self, result: TaskResult) -> TaskResult:
+        """`result`, without a log that is not wanted; siblings lose theirs when the last of them agrees."""
+        name = self._groups[result.task.id]
+        self._open[name] -= 1
+        if self._policy != "failed" or self._open[name] > 0:
+            return result
+        siblings = [self._known[id_] for id_ in self._members[name] if id_ in self._known]
+        everyone = [*siblings, result]
+        if len({(r.outcome, r.digest) for r in everyone}) > 1 or result.outcome is not Outcome.PASS:
+            return result
+        for sibling in siblings:
+            self._known[sibling.task.id] = self._drop(sibling)
+        return self._drop(result)
+
+    def _drop(self, result: TaskResult) -> TaskResult:
+        if not result.log:
+            return result
+        (self._folder / result.log).unlink(missing_ok=True)
+        return replace(result, log="")
+
+
+# --- after -------------------------------------------------------------------------------------------------------------
+
+
+def _conclude(
+    plan: Plan,
+    options: SuiteOptions,
+    known: dict[str, TaskResult],
+    groups: dict[str, str],
+    stopped_by: int,
+    started_ns: int,
+    broken: str,
+) -> SuiteResult:
+    results = mark_flaky([known[task.id] for task in plan.tasks if task.id in known], groups)
+    not_run = tuple(task for task in plan.tasks if task.id not in known)
+    made = [result for result in results if not result.is_carried]
+    outcomes = [result.outcome for result in results]
+    if any(result.is_flaky for result in results):
+        outcomes.append(Outcome.FAIL)
+    if not_run or broken:
+        outcomes.append(Outcome.INFRASTRUCTURE_ERROR)
+    outcome, sentence = worst(outcomes), _sentence(results, len(plan.tasks))
+    if not plan.tasks:
+        sentence = nothing(plan, options.shard)
+    elif options.only_failed and not made and not not_run:
+        outcome = Outcome.NOTHING_RAN
+        sentence = f"--only-failed: all {len(results)} runs passed before, so nothing ran"
+    wall_s = (options.clock() - started_ns) / 1e9
+    if broken:
+        sentence = f"the suite broke off: {broken} ({sentence})"
+    if stopped_by:
+        name = "Ctrl-C" if stopped_by == signal.SIGINT else signal.Signals(stopped_by).name
+        sentence = (
+            f"stopped by {name} after {duration(wall_s)}: {len(results)} of {len(plan.tasks)} ran, {len(not_run)} did not "
+            f"({sentence}); go on with --resume --out {options.out}"
+        )
+    return SuiteResult(
+        name=plan.name,
+        outcome=outcome,
+        sentence=sentence,
+        results=tuple(results),
+        started_utc=options.started_utc,
+        wall_s=wall_s,
+        workers=options.workers,
+        commit=commit(),
+        versions=versions(),
+        seed=plan.seed,
+        not_run=not_run,
+        is_interrupted=bool(stopped_by),
+        broken=broken,
+    )
+
+
+def _sentence(results: Sequence[TaskResult], planned: int) -> str:
+    """Counts, and the first that is not green."""
+    if not results:
+        return f"none of {planned} ran"
+    counts = Counter(result.outcome for result in results)
+    words = {
+        Outcome.FAIL: "failed", Outcome.BAD_INPUT: "bad input",
+        Outcome.INFRASTRUCTURE_ERROR: "infrastructure error", Outcome.NOTHING_RAN: "without anything to run",
+    }  # fmt: skip
+    parts = [f"{counts[Outcome.PASS]} of {len(results)} passed"]
+    parts += [f"{counts[outcome]} {word}" for outcome, word in words.items() if counts[outcome]]
+    num_flaky = len({group(result.task) for result in results if result.is_flaky})
+    if num_flaky:
+        parts.append(f"{num_flaky} flaky (repetitions disagree in outcome or digest)")
+    carried = sum(result.is_carried for result in results)
+    if carried:
+        parts.append(f"{carried} known from an earlier call")
+    text = ", ".join(parts)
+    bad = [result for result in results if result.outcome is not Outcome.PASS]
+    worst_first = max(bad, key=lambda result: result.outcome.exit_code, default=None)
+    if worst_first is not None:
+        id_, why = worst_first.task.id, worst_first.sentence
+        return f"{text}; worst: {why if why.startswith(f'{id_}:') else f'{id_}: {why}'}"
+    flaky = next((result for result in results if result.is_flaky), None)
+    return text if flaky is None else f"{text}; first: {group(flaky.task)}"
