@@ -91,6 +91,7 @@ TOPICS: dict[str, Topic] = {
         Topic("log/digest_part", None, _SIM, 1000, Keep.ALL, is_compared=False),
         Topic("log/radio", None, _SIM, None, Keep.ALL),
         Topic("log/note", None, frozenset(Sender), None, Keep.ALL),
+        Topic("log/inbox", None, frozenset(Sender), None, Keep.ALL, is_compared=False),
         Topic("log/result", None, _SIM, None, Keep.ALL, is_compared=False),
         Topic("log/timing", None, _SIM, 1000, Keep.ALL, is_compared=False),
     )

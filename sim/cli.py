@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from sim import cli_choices
+from sim.commands import baseline, diff, history, prove, replay, report, shrink, suite, view, whatif
 
 _PANIC = 3
 _INTERRUPTED = 130
@@ -75,6 +76,16 @@ keys_app = typer.Typer(
 app.add_typer(map_app, name="map")
 app.add_typer(keys_app, name="keys")
 app.add_typer(scenarios_app, name="scenarios")
+baseline.register(app)
+diff.register(app)
+history.register(app)
+prove.register(app)
+replay.register(app)
+report.register(app)
+shrink.register(app)
+suite.register(app)
+view.register(app)
+whatif.register(app)
 
 Xodr = Annotated[Path, typer.Argument(metavar="FILE.xodr", help="OpenDRIVE file.")]
 
@@ -171,6 +182,9 @@ def run(
         str, typer.Option(metavar="ADDRESS", help="Publish the log's records here, for viewers.")
     ] = "",
     no_picture: Annotated[bool, typer.Option("--no-picture", help="Do not draw run.png.")] = False,
+    report_: Annotated[
+        bool, typer.Option("--report", help="Write report.html too: the whole run in one file.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the outcome.")] = False,
 ) -> None:
     """Run one scene: log, verdict, result.json, picture."""
@@ -215,39 +229,11 @@ def run(
 
         picture = draw_run(outcome.picture, folder / "run.png")
     print_run(spec, outcome, picture, quiet, is_ours=options.carla is None)
+    if report_:
+        from sim.report.html import write_report
+
+        write_report(outcome.log_path, folder / "report.html")
     raise typer.Exit(outcome.verdict.exit_code)
-
-
-@app.command()
-def replay(
-    log: Annotated[Path, typer.Argument(metavar="RUN.mcap", help="Log of an earlier run.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for the second run's log and result. Default: they are not kept."
-        ),
-    ] = None,
-    recover: Annotated[
-        bool, typer.Option("--recover", help="Take a log that broke off as far as it goes.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
-) -> None:
-    """Run a log's scene again from its header, and say whether every byte is the same."""
-    from contextlib import ExitStack
-    from tempfile import TemporaryDirectory
-
-    from sim.report.console import Progress
-    from sim.rerun import replay_log
-
-    with ExitStack() as stack:
-        folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="icv-replay-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        progress = stack.enter_context(Progress(f"replay of {log.name}", None, quiet))
-        answer = replay_log(log, folder, recover=recover, progress=progress)
-    typer.echo(f"{'same' if answer.same else 'DIFFERENT'}: {answer.message}")
-    if not quiet:
-        typer.echo(f"  recorded {answer.digest_a}\n  replayed {answer.digest_b}")
-    raise typer.Exit(0 if answer.same else 1)
 
 
 @app.command()
@@ -437,7 +423,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="maps, traffic, recording, corridor, startup, memory, bus, sensing, carla or all."
+            help="maps, traffic, recording, corridor, startup, memory, bus, sensing, carla, suite or all."
         ),
     ] = "all",
     runs: Annotated[int, typer.Option(min=1, max=100, help="Repetitions of each figure.")] = 3,

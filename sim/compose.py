@@ -55,8 +55,10 @@ from sim.state import ActorStates, ActorStatics, Control, empty_states, empty_st
 from sim.tap import Tap
 from sim.timing import Clock, TimedUnit
 from sim.traffic import Traffic
+from sim.unit_replay.listening import EVERYBODY, Listen, ListeningBus, into
 from sim.units import Units
 from sim.versions import commit
+from sim.whatif.apply import Edited
 from sim.world import HeadlessWorld, UnitVehicle
 
 CAPACITY = 4096
@@ -84,7 +86,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What may differ between two runs of the same scene without changing a single byte of the digest."""
+    """What may differ between two runs of the same scene without changing a single byte of the digest; `edits` alone may."""
 
     order: Order | None = None  # in which order units of a tick are called
     record: bool = True  # False: digests only, for measuring what recording costs
@@ -97,6 +99,8 @@ class RunOptions:
     tap: str = ""  # address on which the log's records are published
     carla: CarlaTarget | None = None  # whose physics drives; None: ours
     realtime: bool = False  # hold the run back to wall time
+    listen: Listen | None = None  # hears what units are called with
+    edits: Edited | None = None  # messages lost, late, wrong or invented: only these change the run
 
 
 def run_scene(
@@ -124,14 +128,18 @@ def run_scene(
         map_digest=net.digest,
         tick_ns=spec.tick_ms * 1_000_000,
         commit=commit(),
-        versions=versions() | ({} if options.carla is None else {BACKEND: CARLA}),
+        versions=versions()
+        | ({} if options.carla is None else {BACKEND: CARLA})
+        | ({} if options.edits is None else options.edits.mark()),
         epoch_ns=_epoch_ns(spec.epoch_utc),
     )
     try:
         loop = built.loop(header)  # whatever is wrong with the scene shows before a log is begun
     except ValueError as error:  # a period that is no whole number of ticks
         raise ConfigError(f"{spec.name}, tick_ms = {spec.tick_ms}: {error}") from error
-    log = loop.log = LogWriter(log_path, header) if options.record else SilentLog()
+    log = loop.log = built.log(log_path, header) if options.record else SilentLog()
+    if spec.record.inbox and isinstance(log, LogWriter):
+        loop.bus = ListeningBus(loop.bus, into(log, spec.record.inbox))
     outcome = Outcome.INFRASTRUCTURE_ERROR.value
     try:
         built.open(loop, out)
@@ -228,12 +236,16 @@ class _Builder:
         actors = {v.name: v.actor for v in vehicles}
         faults = make_faults(spec, self.plans.makers, {v.unit: v.actor for v in vehicles}, net)
         self.facts.vehicles = dict(actors)
+        edits = self.options.edits
+        if edits is not None:
+            edits.check(self.plans.makers, self.antennas)
         return Loop(
             world=world,
-            bus=bus if faults is None else faults.bus(bus),
+            bus=self._heard(bus if faults is None else faults.bus(bus)),
             air=Air(
                 make_channel(resolved.radio, spec.seed), world.tick_ns,
                 None if faults is None else faults.messages.strike,
+                None if edits is None else edits.edit,
             ),
             ports=_struck(self.ports, faults),
             antennas=dict(sorted(self.antennas.items())),
@@ -247,6 +259,7 @@ class _Builder:
             facts=self.facts,
             check=self.options.check,
             faults=faults,
+            edits=edits,
         )  # fmt: skip
 
     def _bodies(self, vehicles: Sequence[UnitVehicle], light: U8) -> Bodies:
@@ -260,6 +273,15 @@ class _Builder:
         )
         self.served = bodies.sensors.by_name
         return bodies
+
+    def _heard(self, bus: Bus) -> Bus:
+        kept = self.resolved.spec.record.inbox
+        unknown = [name for name in kept if name not in (*self.plans.makers, EVERYBODY)]
+        if unknown:
+            raise ConfigError(
+                f"record.inbox: no unit '{unknown[0]}'; units are {', '.join(sorted(self.plans.makers))}, all of them '{EVERYBODY}'."
+            )
+        return bus if self.options.listen is None else ListeningBus(bus, self.options.listen)
 
     def _bus(self, header: RunHeader) -> Bus:
         options, carrier = self.options, self.options.carrier
@@ -283,11 +305,27 @@ class _Builder:
         }
         return InProcessBus(self.units, options.order, makers)
 
+    def log(self, path: Path, header: RunHeader) -> LogWriter:
+        """The log, with the world for public viewers where the scene wants that."""
+        log = LogWriter(path, header)
+        record = self.resolved.spec.record
+        if record.foxglove_period_ms:
+            periods = -(-record.foxglove_period_ms // record.truth_period_ms)
+            from sim.log.foxglove import PublicScene  # takes 0.1 s to import
+
+            log.public = PublicScene(
+                self.resolved.net,
+                header.epoch_ns,
+                periods * record.truth_period_ms * 1_000_000,
+                self.facts.vehicles,
+            )
+        return log
+
     def open(self, loop: Loop, out: Path) -> None:
         """What needs the world outside: the tap, real time, units that have to join."""
         if self.options.tap and isinstance(loop.log, LogWriter):
             self.tap = Tap(self.options.tap, self._keys())
-            loop.log.tap = self.tap.publish
+            loop.log.publish_to(self.tap.publish)
         if self.options.realtime:
             loop.pace = RealTime(self.options.clock, time.sleep)
         if self.carried is not None:

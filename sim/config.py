@@ -7,7 +7,7 @@ the same run again.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from roadside.signals.phases import default_plans
 from scenarios.load import find_map
 from scenarios.spec import SceneSpec, VehicleSpec
 from sim.demand import default_flows, resolve_lanes
-from sim.radio.params import IdealParams, RangeLossParams, range_loss_preset
+from sim.radio.params import IdealParams, RangeLossParams, from_table
 from sim.route_line import station_row
 from sim.sensors.environment import make_environment
 from sim.traffic import Flow, TrafficConfig, WalkerFlow
@@ -71,7 +71,7 @@ def resolve(spec: SceneSpec, base: Path, net: RoadNetwork) -> Resolved:
         plans=plans,
         roadside=roadside,
         traffic=_traffic(spec, net),
-        radio=_radio(spec),
+        radio=from_table(spec.radio),
     )
 
 
@@ -197,6 +197,7 @@ def _traffic(spec: SceneSpec, net: RoadNetwork) -> TrafficConfig:
                 kind=walkers.kind,
                 start_s=walkers.start_s,
                 end_s=walkers.end_s,
+                only=walkers.only,
             )
             for k, walkers in enumerate(spec.demand.walkers)
         ),
@@ -242,6 +243,7 @@ def _flow(net: RoadNetwork, flow: Any, where: str) -> Flow:
         process=flow.process,
         stops=stops,
         dwell_s=flow.dwell_s,
+        only=flow.only,
     )
 
 
@@ -252,37 +254,3 @@ def _crossing(net: RoadNetwork, name: str, where: str) -> int:
     raise ConfigError(
         f"{where}: crossing '{name}' is not on road network '{net.name}'. Known: {known}."
     )
-
-
-def _radio(spec: SceneSpec) -> IdealParams | RangeLossParams:
-    table = dict(spec.radio)
-    model = table.pop("model", "ideal")
-    if model not in ("ideal", "range_loss"):
-        raise ConfigError(
-            f"radio.model: unknown radio model {model!r}; expected 'ideal' or 'range_loss'."
-        )
-    preset = table.pop("preset", None)
-    if preset is not None and (model == "ideal" or not isinstance(preset, str)):
-        raise ConfigError("radio.preset: presets are names of the 'range_loss' model.")
-    base: IdealParams | RangeLossParams
-    try:
-        if model == "ideal":
-            base = IdealParams()
-        else:
-            base = range_loss_preset(preset) if isinstance(preset, str) else RangeLossParams()
-    except ConfigError as error:
-        raise ConfigError(f"radio.preset: {error}") from None
-    known = type(base).__dataclass_fields__
-    for key, value in table.items():
-        if key not in known:
-            raise ConfigError(
-                f"radio.{key}: unknown key of radio model '{model}'; known: {', '.join(known)}."
-            )
-        is_text = known[key].type == "str"
-        if is_text != isinstance(value, str) or (
-            not is_text and (isinstance(value, bool) or not isinstance(value, (int, float)))
-        ):
-            raise ConfigError(
-                f"radio.{key}: found {value!r}, expected {'a name' if is_text else 'a number'}."
-            )
-    return replace(base, **table)  # type: ignore[arg-type]

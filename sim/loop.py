@@ -42,9 +42,13 @@ from sim.radio.channel import Stations
 from sim.radio.fates import Fate, TickFates
 from sim.referee import Referee
 from sim.signal_watch import SignalWatch
+from sim.whatif.apply import Edited, Forged
 from sim.world import HeadlessWorld
 
 NOWHERE_M = 1e9
+FORGED_HEIGHT_M = (
+    1.5  # antenna of a vehicle that only a forged message knows; it stands where it claims to
+)
 LIGHTS_NS = 100_000_000  # controllers step this often, so lights cannot change in between
 
 
@@ -85,6 +89,7 @@ class Loop:
     check: ReplayCheck | None = None  # a recording that this run must equal
     pace: RealTime | None = None  # None: as fast as it goes
     faults: Faults | None = None  # of the scene; bus, air and ports have theirs already
+    edits: Edited | None = None  # what becomes of single messages; the air has it already
     chain: DigestChain = field(default_factory=DigestChain)
     _seq: dict[str, int] = field(default_factory=dict)
     _last_sent: dict[str, int] = field(default_factory=dict)
@@ -201,6 +206,10 @@ class Loop:
                 self._record("obu/plan", name, now.t_ns, data)
             if outbox.notes:
                 self.log.notes(name, now.t_ns, outbox.notes)
+        if self.edits is not None:
+            for forged in self.edits.forged(now.t_ns):
+                is_any = True
+                self._forge(now, forged)
         if not is_any:
             return
         stations = self._stations()
@@ -208,6 +217,9 @@ class Loop:
         if fates is not None:
             self.log.fates(fates)
             self._count(fates)
+        if self.edits is not None:
+            for sender, note, seq in self.edits.notes():
+                self.log.notes(sender, now.t_ns, [(note, float(seq))])
 
     def _send(self, now: Now, name: str, item: Transmission) -> None:
         if self.faults is not None and isinstance(item.message, BasicSafetyBatch) and name not in self.antennas:  # fmt: skip
@@ -250,6 +262,23 @@ class Loop:
         self._last_sent[key] = now.t_ns
         if not is_garbled:
             self._priority(now, item)
+
+    def _forge(self, now: Now, item: Forged) -> None:
+        """What its sender never made: on the air and in the log, but not in the digest of what units do."""
+        message, antenna = item.message, self.antennas.get(item.sender)
+        rows = message.station_id.size if isinstance(message, BasicSafetyBatch) else 1
+        if antenna is not None:
+            x, y = self._place(antenna)
+            origin = Stations(
+                np.full(rows, antenna.station_id, np.uint32),
+                np.full(rows, x), np.full(rows, y), np.full(rows, antenna.height_m),
+            )  # fmt: skip
+        else:
+            assert isinstance(message, BasicSafetyBatch), "checked before the run"
+            height = np.full(rows, FORGED_HEIGHT_M)
+            origin = Stations(message.station_id, message.x_m, message.y_m, height)
+        self.air.send(item.sender, item.topic, message, item.data, origin, item.seq)
+        self.log.message(item.topic, item.sender, item.seq, now.t_ns, item.data)
 
     def _priority(self, now: Now, item: Transmission) -> None:
         message = item.message

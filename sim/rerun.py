@@ -13,6 +13,7 @@ from sim.log.reader import LogReader
 from sim.log.replay import ReplayCheck, load
 from sim.recorded import recorded_scene
 from sim.versions import commit
+from sim.whatif.apply import Edited, marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,10 @@ def replay_log(
         header.config_json, header.map_digest, f"{log} (header)", log.resolve().parent
     )
     check = ReplayCheck(recorded)
-    options = RunOptions(picture=False, check=check)
+    edits = marked(header, f"{log} (header)")  # a run of `icv what-if` is replayed with its edits
+    options = RunOptions(
+        picture=False, check=check, edits=Edited(edits, spec.seed) if edits else None
+    )
     outcome = run_scene(spec, map_path.parent, out, progress=progress, options=options)
     departure = check.finish()
     ticks_held = int(recorded.digests.tick.size)

@@ -15,7 +15,18 @@ from protocols.errors import ConfigError
 from sim.bench.measure import OURS, Row, machine
 from sim.report.result import versions
 
-NAMES = ("maps", "traffic", "recording", "corridor", "startup", "memory", "bus", "sensing", "carla")
+NAMES = (
+    "maps",
+    "traffic",
+    "recording",
+    "corridor",
+    "startup",
+    "memory",
+    "bus",
+    "sensing",
+    "carla",
+    "suite",
+)
 
 
 def run_benches(what: str, runs: int, out: Path) -> Iterator[str]:

@@ -196,6 +196,11 @@ class LogReader:
             proto = self._parse(log_pb2.Note, raw)
             yield Note(proto.t_ns, sender, tuple(zip(proto.name, proto.value, strict=True)))
 
+    def inboxes(self) -> Iterator[tuple[str, bytes]]:
+        """(unit, Tick frame) of every call of the units whose inboxes were recorded."""
+        for _, sender, raw in self._select({"log/inbox"}, 0, _MAX_T):
+            yield sender, raw.data
+
     # -- about the run -------------------------------------------------------------------------------------------
 
     def digests(self) -> Digests:

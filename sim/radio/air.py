@@ -35,7 +35,9 @@ Strike = Callable[[int, str, str, int, U32, tuple[str, ...], U8, I64], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
+class Sent:
+    """One transmission; `origin` has a row for each row of a batch."""
+
     topic: str
     sender: str
     seq: int
@@ -44,29 +46,42 @@ class _Sent:
     origin: Stations
 
 
-class Air:
-    """Messages in flight. `tick_ns` is the base tick; `strike` is asked about every message after the channel (message faults)."""
+Edit = Callable[[int, Sent, Sequence[str], U8, I64], list[tuple[Sent, U8]]]
+"""(t_ns, what was sent, receivers, fate, deliver_ns) -> what receivers get in its place, each with its own fate (n, R)."""
 
-    def __init__(self, channel: Channel, tick_ns: int, strike: Strike | None = None) -> None:
+
+class Air:
+    """Messages in flight. `tick_ns` is the base tick; `strike` is asked about every message after the channel (message faults).
+
+    `edit` comes after that and may give receivers another message (`sim.whatif`).
+    """
+
+    def __init__(
+        self, channel: Channel, tick_ns: int, strike: Strike | None = None, edit: Edit | None = None
+    ) -> None:
         self._channel = channel
         self._strike = strike
+        self._edit = edit
         self._tick_ns = tick_ns
         self._next_seq: dict[str, int] = {}
-        self._sent: list[_Sent] = []
+        self._sent: list[Sent] = []
         self._waiting: dict[str, list[Received]] = {}
 
-    def send(self, sender: str, topic: str, message: Message, data: bytes, origin: Stations) -> int:
+    def send(
+        self, sender: str, topic: str, message: Message, data: bytes, origin: Stations, seq: int | None = None,
+    ) -> int:  # fmt: skip
         """Puts a message on the air; returns its sequence number, which counts up per sender from 0.
 
         `data` is the message as bytes (topic overhead is added to its size); `origin` has one row, or one per row of a batch. ValueError
-        when a batch and its origins differ in length.
+        when a batch and its origins differ in length. `seq`: a number outside that count, for what the sender has not made.
         """
         rows = message.station_id.size if isinstance(message, BasicSafetyBatch) else 1
         if origin.id.size != rows:
             raise ValueError(f"{sender} {topic}: {rows} rows sent from {origin.id.size} places")
-        seq = self._next_seq.get(sender, 0)
-        self._next_seq[sender] = seq + 1
-        self._sent.append(_Sent(topic, sender, seq, message, data, origin))
+        if seq is None:
+            seq = self._next_seq.get(sender, 0)
+            self._next_seq[sender] = seq + 1
+        self._sent.append(Sent(topic, sender, seq, message, data, origin))
         return seq
 
     def propagate(self, now: Now, names: Sequence[str], stations: Stations) -> TickFates | None:
@@ -113,10 +128,14 @@ class Air:
                     now.t_ns, item.sender, item.topic, item.seq, item.origin.id, receivers,
                     fate[start:end], deliver_ns[start:end],
                 )  # fmt: skip
-            if end - start == 1:
-                self._queue_one(item, now.t_ns, receivers, fate[start], deliver_ns[start])
-            else:
-                self._queue_rows(item, now.t_ns, receivers, fate[start:end], deliver_ns[start:end])
+            if self._edit is not None:
+                parts = self._edit(
+                    now.t_ns, item, receivers, fate[start:end], deliver_ns[start:end]
+                )
+                for part, heard in parts:
+                    self._queue(part, now.t_ns, receivers, heard, deliver_ns[start:end])
+                continue
+            self._queue(item, now.t_ns, receivers, fate[start:end], deliver_ns[start:end])
         return TickFates(
             now.t_ns,
             receivers,
@@ -139,8 +158,17 @@ class Air:
             due.sort(key=_order)
         return tuple(due)
 
+    def _queue(
+        self, item: Sent, sent_ns: int, receivers: tuple[str, ...], fate: U8, deliver_ns: I64
+    ) -> None:
+        """All receivers: fate and deliver_ns (n, R)."""
+        if fate.shape[0] == 1:
+            self._queue_one(item, sent_ns, receivers, fate[0], deliver_ns[0])
+        else:
+            self._queue_rows(item, sent_ns, receivers, fate, deliver_ns)
+
     def _queue_one(
-        self, item: _Sent, sent_ns: int, receivers: tuple[str, ...], fate: U8, deliver_ns: I64
+        self, item: Sent, sent_ns: int, receivers: tuple[str, ...], fate: U8, deliver_ns: I64
     ) -> None:
         """One row, all receivers: fate and deliver_ns (R,)."""
         stamps = deliver_ns.tolist()
@@ -159,7 +187,7 @@ class Air:
                 )
 
     def _queue_rows(
-        self, item: _Sent, sent_ns: int, receivers: tuple[str, ...], fate: U8, deliver_ns: I64
+        self, item: Sent, sent_ns: int, receivers: tuple[str, ...], fate: U8, deliver_ns: I64
     ) -> None:
         """A batch, all receivers: fate and deliver_ns (n, R). One message per receiver and delivery time."""
         heard = fate == _DELIVERED
@@ -195,7 +223,7 @@ def _order(item: Received) -> tuple[int, str, int]:
     return item.deliver_ns, item.sender, item.seq
 
 
-def _air_bytes(item: _Sent, rows: int) -> int:
+def _air_bytes(item: Sent, rows: int) -> int:
     """Bytes on the air of each row: its share of the payload, and the topic's headers."""
     return len(item.data) // max(int(rows), 1) + topics.topic(item.topic).overhead_bytes
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,41 @@ def range_loss_preset(name: str) -> RangeLossParams:
         )
     row = {k: v for k, v in presets[name].items() if k not in ("source", "confidence")}
     return RangeLossParams(**row)
+
+
+def from_table(radio: Mapping[str, Any]) -> IdealParams | RangeLossParams:
+    """The radio model that a scene's table names, with its own values over the preset's; ConfigError names the key."""
+    table = dict(radio)
+    model = table.pop("model", "ideal")
+    if model not in ("ideal", "range_loss"):
+        raise ConfigError(
+            f"radio.model: unknown radio model {model!r}; expected 'ideal' or 'range_loss'."
+        )
+    preset = table.pop("preset", None)
+    if preset is not None and (model == "ideal" or not isinstance(preset, str)):
+        raise ConfigError("radio.preset: presets are names of the 'range_loss' model.")
+    base: IdealParams | RangeLossParams
+    try:
+        if model == "ideal":
+            base = IdealParams()
+        else:
+            base = range_loss_preset(preset) if isinstance(preset, str) else RangeLossParams()
+    except ConfigError as error:
+        raise ConfigError(f"radio.preset: {error}") from None
+    known = type(base).__dataclass_fields__
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(
+                f"radio.{key}: unknown key of radio model '{model}'; known: {', '.join(known)}."
+            )
+        is_text = known[key].type == "str"
+        if is_text != isinstance(value, str) or (
+            not is_text and (isinstance(value, bool) or not isinstance(value, (int, float)))
+        ):
+            raise ConfigError(
+                f"radio.{key}: found {value!r}, expected {'a name' if is_text else 'a number'}."
+            )
+    return replace(base, **table)
 
 
 def curve(name: str) -> Curve:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,12 @@ from matplotlib.colors import Normalize
 from protocols.roads.network import F64, LaneType, RoadNetwork, UserClass
 from sim.report import palette
 from sim.report.data import RunPicture, VehiclePicture
+from sim.report.outlines import lane_polygons, platforms
 
 STRIP_HALF_M = 24.0  # how far to either side of the route the strip shows
 _STEP_M = 2.0
 _WINDOW_M = 200.0
 _VEHICULAR = int(UserClass.PASSENGER | UserClass.BUS | UserClass.TRUCK | UserClass.SHUTTLE)
-
-
-def lane_polygons(net: RoadNetwork) -> list[F64]:
-    """World outline (n, 2) of every lane."""
-    points = net.points
-    half = 0.5 * points.width_m
-    across_x, across_y = -np.sin(points.yaw_rad) * half, np.cos(points.yaw_rad) * half
-    left = np.stack((points.x_m + across_x, points.y_m + across_y), axis=1)
-    right = np.stack((points.x_m - across_x, points.y_m - across_y), axis=1)
-    start = net.lanes.point_start
-    return [np.concatenate((left[a:b], right[a:b][::-1])) for a, b in pairwise(start)]
 
 
 def lane_colours(net: RoadNetwork) -> list[str]:
@@ -60,46 +49,6 @@ def paint_order(net: RoadNetwork) -> list[int]:
         for i, colour in enumerate(colours)
     ]
     return sorted(range(net.num_lanes), key=lambda lane: (rank[lane], lane))
-
-
-def platforms(net: RoadNetwork) -> list[F64]:
-    """World outlines (n, 2) of the stations' platforms; a bar beside the lane where the file gives no outline."""
-    out = []
-    seen = set()
-    for row, target in enumerate(net.stations.object):
-        if int(target) in seen:
-            continue
-        seen.add(int(target))
-        a, b = (int(net.objects.outline_start[target + k]) for k in (0, 1))
-        if b - a >= 3:
-            out.append(
-                np.stack((net.objects.outline_x_m[a:b], net.objects.outline_y_m[a:b]), axis=1)
-            )
-            continue
-        x, y, yaw, width = _on_lane(
-            net,
-            int(net.stations.lane[row]),
-            np.array([net.stations.s0_m[row], net.stations.s1_m[row]]),
-        )
-        side = float(net.stations.door_side[row])
-        near, far = side * width / 2, side * (width / 2 + 2.5)
-        nx, ny = -np.sin(yaw), np.cos(yaw)
-        inner = np.stack((x + nx * near, y + ny * near), axis=1)
-        outer = np.stack((x + nx * far, y + ny * far), axis=1)
-        out.append(np.concatenate((inner, outer[::-1])))
-    return out
-
-
-def _on_lane(net: RoadNetwork, lane: int, s_m: F64) -> tuple[F64, F64, F64, F64]:
-    """x, y, yaw, width (n,) at travel distances on a lane."""
-    a, b = int(net.lanes.point_start[lane]), int(net.lanes.point_start[lane + 1])
-    p = net.points
-    at = p.s_m[a:b]
-    yaw = np.unwrap(p.yaw_rad[a:b])
-    x, y, angle, width = (
-        np.interp(s_m, at, column) for column in (p.x_m[a:b], p.y_m[a:b], yaw, p.width_m[a:b])
-    )
-    return x, y, angle, width
 
 
 class Frame:
@@ -143,7 +92,7 @@ def draw_map(axes: Any, picture: RunPicture, frame: Frame, norm: Normalize) -> N
     )  # fmt: skip
     axes.add_collection(
         PolyCollection(
-            [frame(p) for p in platforms(net)], facecolors=palette.PLATFORM, edgecolors=palette.PLATFORM, lw=1.5, zorder=3
+            [frame(p) for _, p in platforms(net)], facecolors=palette.PLATFORM, edgecolors=palette.PLATFORM, lw=1.5, zorder=3
         )
     )  # fmt: skip
     if picture.background_x_m.size:
@@ -275,7 +224,7 @@ def draw_strip(axes: Any, net: RoadNetwork, vehicle: VehiclePicture) -> None:
         quads.append(np.stack((left[:-1], left[1:], right[1:], right[:-1]), axis=1))
         fills += [colours[lane]] * (left.shape[0] - 1)
     world = np.concatenate(quads) if quads else np.zeros((0, 4, 2))
-    stops = platforms(net)
+    stops = [outline for _, outline in platforms(net)]
     driven = vehicle.route_s_m
     for from_m in np.arange(driven.min(), driven.max(), _WINDOW_M) if driven.size else ():
         ends = (float(from_m) - _WINDOW_M / 2, float(from_m) + 1.5 * _WINDOW_M)

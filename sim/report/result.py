@@ -76,19 +76,19 @@ def as_table(
 
 def write_result(path: Path, table: Mapping[str, Any]) -> Path:
     """Write `table` (from `as_table`) to `path`, whole or not at all."""
-    text = json.dumps(_plain(table), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain(table), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     half = path.with_suffix(path.suffix + ".part")
     half.write_text(text + "\n", encoding="utf-8")
     half.replace(path)
     return path
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Numbers that JSON knows."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, bool) or value is None or isinstance(value, (str, int)):
         return value
     number = float(value)

@@ -81,6 +81,7 @@ class Flow:
     process: Literal["poisson", "even"] = "poisson"
     stops: tuple[int, ...] = ()
     dwell_s: float = 20.0
+    only: tuple[int, ...] | None = None  # numbers of the departures that happen; None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class WalkerFlow:
     kind: Literal["pedestrian", "bicycle"] = "pedestrian"
     start_s: float = 0.0
     end_s: float | None = None
+    only: tuple[int, ...] | None = None  # as in Flow
 
 
 @dataclass(frozen=True, slots=True)

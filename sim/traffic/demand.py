@@ -33,6 +33,9 @@ class Departures:
     end_s: float | None
     is_even: bool
     seed: int
+    only: tuple[int, ...] | None = (
+        None  # numbers that are handed out; the draws are the same either way
+    )
     _clock: np.random.Generator = field(init=False)
     _people: np.random.Generator = field(init=False)
     _next_s: float = field(init=False)
@@ -56,7 +59,8 @@ class Departures:
         while self._next_s <= t_s and self._next_s < end_s:
             origin, goal, kind = (float(share) for share in self._people.random(3))
             sigmas = float(np.clip(self._people.standard_normal(), -NORMAL_LIMIT, NORMAL_LIMIT))
-            out.append(Departure(self._next_s, self._number, origin, goal, kind, sigmas))
+            if self.only is None or self._number in self.only:
+                out.append(Departure(self._next_s, self._number, origin, goal, kind, sigmas))
             self._number += 1
             self._next_s += self._gap_s()
         return out

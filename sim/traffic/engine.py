@@ -130,7 +130,13 @@ class Traffic:
         self._externals = Externals(self.net, self.tables, self.vf, self.vi)
         self.departures = [
             Departures(
-                f.name, f.vehicles_per_hour, f.start_s, f.end_s, f.process == "even", self.seed
+                f.name,
+                f.vehicles_per_hour,
+                f.start_s,
+                f.end_s,
+                f.process == "even",
+                self.seed,
+                f.only,
             )
             for f in self.config.flows
         ]

@@ -115,7 +115,8 @@ class Walkers:
                 self.paths.append(_free_path(flow.path))
             self._paths_of.append(mine)
         self._departures = [
-            Departures(f.name, f.per_hour, f.start_s, f.end_s, False, self.seed) for f in self.flows
+            Departures(f.name, f.per_hour, f.start_s, f.end_s, False, self.seed, f.only)
+            for f in self.flows
         ]
         self._span = self._spans()
         if any(flow.path for flow in self.flows):

@@ -19,6 +19,7 @@ GENERATED = ("_pb2.py", "_pb2.pyi")
 MAY_READ_THE_CLOCK = (
     "sim/bench/", "sim/timing.py", "sim/compose.py",
     "sim/commands/",  # the command line itself
+    "sim/viewer/",  # shows what was recorded: sockets with time limits, how old a log is
     # Sockets have time limits, and an asynchronous CARLA server keeps real time.
     "sim/carla/server/connection.py", "sim/carla/server/serve.py", "sim/carla/server/transport.py",
 )  # fmt: skip

@@ -1,0 +1,68 @@
+"""`icv diff`: two logs, the first difference, what led to it and what it led to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(diff)
+
+
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A.mcap", help="The reference.")],
+    b: Annotated[Path, typer.Argument(metavar="B.mcap", help="What is held against it.")],
+    tolerances: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="What may differ, and why. Default: nothing."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page that opens from disk.")
+    ] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write everything for programs.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All topics, fields and keys, not only the first.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
+) -> None:
+    """Say whether two logs are the same, else where they part first, why, and what followed. Exit 0 same, 1 different, 2 bad input."""
+    from sim.diff.compare import diff_logs
+    from sim.diff.tolerance import Tolerances, read
+    from sim.diff.words import summary
+
+    found = diff_logs(a, b, Tolerances() if tolerances is None else read(tolerances))
+    if json_ is not None:
+        from sim.diff.data import as_json
+
+        _write(json_, as_json(found) + "\n")
+    if html is not None:
+        from sim.diff.page import render
+
+        _write(html, render(found))
+    if quiet:
+        typer.echo(summary(found))
+    else:
+        from rich.console import Console
+
+        from sim.diff.terminal import show
+
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=160)
+        show(found, console, everything)
+    raise typer.Exit(0 if found.is_same else 1)
+
+
+def _write(path: Path, text: str) -> None:
+    from protocols.errors import InputError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}).") from error

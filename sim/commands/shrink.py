@@ -1,0 +1,80 @@
+"""`icv shrink`: from a failing run, or the scene of one, to the smallest scene that still fails for the same reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(shrink)
+
+
+def shrink(
+    source: Annotated[
+        str, typer.Argument(metavar="LOG|SCENARIO", help="Log of a failed run, or a failing scene.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="The scene to write. Default: <scene>-min.toml here."
+        ),
+    ] = None,
+    library: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write it into this folder of scenes, as <scene>-min.toml."
+        ),
+    ] = None,
+    reason: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT", help="Which failure, by part of its name. Default: the first."
+        ),
+    ] = "",
+    runs: Annotated[int, typer.Option(min=1, max=100_000, help="Most runs to spend.")] = 500,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the scene's.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override one key of the scene; may be repeated."
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Another duration than the scene's, in s.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
+) -> None:
+    """Take away actors, time and parameters as long as the scene fails for the same reason; write what is left."""
+    if out is not None and library is not None:
+        raise typer.BadParameter("give --out or --library, not both.")
+    overrides = list(set_ or [])
+    if seed is not None:
+        overrides.append(f"seed={seed}")
+    if duration is not None:
+        overrides.append(f"duration_s={duration}")
+    from protocols.errors import InfrastructureError
+    from sim.shrink.run import shrink as run_shrink
+    from sim.shrink.source import failing_scene, is_reproduced, written
+
+    spec, map_path = failing_scene(source, overrides)
+    name = f"{spec.name}-min"[:64]
+    path = out or (library or Path()) / f"{name}.toml"
+    tell = None if quiet else lambda line: typer.echo(line, err=True)
+    found = run_shrink(spec, map_path.parent, wanted=reason, budget=runs, tell=tell)
+    written(path, found, spec, map_path, source)
+    if not is_reproduced(path, found.reason):
+        raise InfrastructureError(
+            f"{path}: does not fail as the search says; this is a fault of icv."
+        )
+    (actors, time_s), (fewer, less_s) = found.before, found.after
+    typer.echo(
+        f"{path}: fails for {found.reason}; {fewer} of {actors} actors, {less_s:g} of {time_s:g} s, after {found.runs} runs"
+    )
+    if not found.is_minimal:
+        typer.echo("  the budget ended the search; more --runs may make it smaller")
+    elif not quiet:
+        typer.echo("  smallest: with any single actor less it does not fail so")

@@ -1,0 +1,215 @@
+"""Pairs of records that are not equal bytes, compared field by field: many at once, rows matched by whose they are."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from protocols.wire import Column
+from sim.diff.fields import LABELS, Fields, Rows, fields, id_name, joined, shown
+from sim.diff.model import Finding, Kind, kind_of
+from sim.diff.table import Batch, Record, Table
+
+_KEY = 2**33  # above every id
+
+
+@dataclass(frozen=True, slots=True)
+class Unequal:
+    """Two records that are the same one with other content."""
+
+    record: Record
+    a: bytes
+    b: bytes
+
+
+def compare_records(topic: str, unequal: list[Unequal], table: Table) -> list[int]:
+    """Puts all differences of `unequal`, ascending in time, into the table; numbers of those that differ beyond tolerance."""
+    differing: set[int] = set()
+    tables: dict[str, list[tuple[int, Rows, Rows]]] = {}
+    for k, item in enumerate(unequal):
+        one, two = fields(topic, item.a), fields(topic, item.b)
+        if "bytes" in one.values or "bytes" in two.values:
+            one, two = Fields({"bytes": item.a}), Fields({"bytes": item.b})
+        if _values(topic, item.record, one.values, two.values, table):
+            differing.add(k)
+        for prefix in one.tables | two.tables:
+            left = one.tables.get(prefix)
+            right = two.tables.get(prefix)
+            if left is not None and right is not None:
+                tables.setdefault(prefix, []).append((k, left, right))
+    records = [item.record for item in unequal]
+    for prefix, pairs in tables.items():
+        differing |= _compare_rows(topic, prefix, records, pairs, table)
+    if not table.tolerances.rules:
+        for k in sorted(set(range(len(unequal))) - differing):
+            item = unequal[
+                k
+            ]  # a field that this version does not know, or another encoding of the same
+            t_ns = item.record.t_ns
+            found = Finding(
+                kind_of(topic), t_ns // table.tick_ns, t_ns, topic, item.record.sender, "bytes",
+                shown("", item.a), shown("", item.b), item.record.seq,
+            )  # fmt: skip
+            table.add(found)
+            differing.add(k)
+    return sorted(differing)
+
+
+def _values(
+    topic: str, record: Record, one: dict[str, Any], two: dict[str, Any], table: Table
+) -> bool:
+    is_different = False
+    for name in one | two:
+        x, y = one.get(name), two.get(name)
+        if type(x) is type(y) and (x == y if not isinstance(x, float) else _bits(x) == _bits(y)):
+            continue
+        number = None
+        if isinstance(x, (int, float)) and isinstance(y, (int, float)):
+            number = (float(x), float(y))
+        found = Finding(
+            kind_of(topic, name), record.t_ns // table.tick_ns, record.t_ns, topic, record.sender, name,
+            "-" if name not in one else shown(name, x), "-" if name not in two else shown(name, y), record.seq,
+            by=None if number is None else number[1] - number[0],
+        )  # fmt: skip
+        is_different |= table.add(found, number)
+    return is_different
+
+
+def _bits(value: Any) -> bytes:
+    return struct.pack("<d", value)
+
+
+def _compare_rows(
+    topic: str,
+    prefix: str,
+    records: list[Record],
+    pairs: list[tuple[int, Rows, Rows]],
+    table: Table,
+) -> set[int]:
+    """One table of many pairs of records."""
+    label = LABELS.get(topic, "row")
+    differing: set[int] = set()
+    straight: list[tuple[int, Rows, Rows]] = []
+    crossed: list[tuple[int, Rows, Rows]] = []
+    for k, one, two in pairs:
+        if one.ids is not None and one.ids != two.ids:
+            if one.size == two.size and _is_one_id(one, two):
+                batch = Batch(
+                    topic, [records[k]], np.zeros(one.size, np.int64), np.arange(one.size)
+                )
+                name = prefix + id_name(topic)
+                if table.column(name, joined([one], ""), joined([two], ""), batch).any():
+                    differing.add(k)
+            else:
+                crossed.append((k, one, two))
+                continue
+        elif one.size != two.size:
+            if _add_count(topic, prefix, records[k], one.size, two.size, table):
+                differing.add(k)
+            one, two = _shortened(one, two)
+        straight.append((k, one, two))
+    if straight:
+        sizes = [one.size for _, one, _ in straight]
+        of = np.repeat([k for k, *_ in straight], sizes)
+        row = np.concatenate([np.arange(size) for size in sizes])
+        left, right = [one for _, one, _ in straight], [two for _, _, two in straight]
+        ids = joined(left, "") if left[0].ids is not None else None
+        batch = Batch(topic, records, of, row, ids, label)
+        for name in left[0].columns:
+            mask = table.column(prefix + name, joined(left, name), joined(right, name), batch)
+            differing.update(np.unique(of[mask]).tolist())
+    if crossed:
+        differing |= _crossed(topic, prefix, label, records, crossed, table)
+    return differing
+
+
+def _is_one_id(one: Rows, two: Rows) -> bool:
+    """Whether only one row goes by another id: then it is the same row, renamed."""
+    return int((joined([one], "") != joined([two], "")).sum()) == 1
+
+
+def _shortened(one: Rows, two: Rows) -> tuple[Rows, Rows]:
+    """Both cut to the shorter."""
+    size = min(one.size, two.size)
+    out = []
+    for rows in (one, two):
+        columns = {n: raw[: size * rows.types[n].itemsize] for n, raw in rows.columns.items()}
+        out.append(Rows(None, columns, rows.types, size))
+    return out[0], out[1]
+
+
+def _add_count(topic: str, prefix: str, record: Record, one: int, two: int, table: Table) -> bool:
+    name = f"{prefix}rows"
+    found = Finding(
+        kind_of(topic, name), record.t_ns // table.tick_ns, record.t_ns, topic, record.sender, name,
+        str(one), str(two), record.seq, by=float(two - one),
+    )  # fmt: skip
+    return table.add(found, (float(one), float(two)))
+
+
+def _crossed(
+    topic: str, prefix: str, label: str, records: list[Record],
+    pairs: list[tuple[int, Rows, Rows]], table: Table,
+) -> set[int]:  # fmt: skip
+    """Tables whose rows are not the same ones: matched by id; rows of one side alone; rows in another order."""
+    left, right = (_gather([(k, rows[side]) for k, *rows in pairs]) for side in (0, 1))
+    _, at, there = np.intersect1d(left.key, right.key, return_indices=True)
+    order = np.argsort(at)
+    at, there = at[order], there[order]
+    differing: set[int] = set()
+    name = prefix + id_name(topic)
+    for side, taken, is_a in ((left, at, True), (right, there, False)):
+        alone = np.ones(side.key.size, bool)
+        alone[taken] = False
+        if alone.any():
+            batch = Batch(topic, records, side.of[alone], side.row[alone], side.ids[alone], label)
+            differing.update(table.alone(name, batch, is_a).tolist())
+    if at.size:
+        batch = Batch(topic, records, left.of[at], left.row[at], left.ids[at], label)
+        ones, twos = [one for _, one, _ in pairs], [two for _, _, two in pairs]
+        for column in pairs[0][1].columns:
+            a = joined(ones, column)[at]
+            b = joined(twos, column)[there]
+            mask = table.column(prefix + column, a, b, batch)
+            differing.update(np.unique(batch.of[mask]).tolist())
+    for k, one, two in pairs:
+        m = _first_out_of_order(one, two)
+        if m >= 0:
+            record = records[k]
+            x, y = (int(joined([rows], "")[m]) for rows in (one, two))
+            found = Finding(
+                Kind.ORDER, record.t_ns // table.tick_ns, record.t_ns, topic, record.sender, name,
+                str(x), str(y), record.seq, m, f"{label} {x}",
+            )  # fmt: skip
+            if table.add(found):
+                differing.add(k)
+    return differing
+
+
+def _first_out_of_order(one: Rows, two: Rows) -> int:
+    """First row that stands elsewhere in two tables of the same rows; -1 otherwise."""
+    if one.size != two.size:
+        return -1
+    x, y = joined([one], ""), joined([two], "")
+    if (np.sort(x) != np.sort(y)).any():
+        return -1
+    return int(np.flatnonzero(x != y)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    key: Column
+    of: Column
+    row: Column
+    ids: Column
+
+
+def _gather(parts: list[tuple[int, Rows]]) -> _Gathered:
+    """Rows of many tables below each other. Of rows with one id in one table only the first has a counterpart."""
+    ids = joined([rows for _, rows in parts], "").astype(np.int64)
+    of = np.repeat([k for k, _ in parts], [rows.size for _, rows in parts])
+    row = np.concatenate([np.arange(rows.size) for _, rows in parts])
+    return _Gathered(of * _KEY + ids, of, row, ids)

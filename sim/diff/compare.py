@@ -1,0 +1,429 @@
+"""`diff_logs(a, b)`: reads both logs once, in lock-step, fills the table, and asks for the cause.
+
+What has no counterpart is missing only inside the part of time that both logs have, and outside what is damaged; the rest is told as
+a log that ended early, began late or broke off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from protocols.columns import Layout
+from protocols.errors import CodecError
+from protocols.roads.network import U8
+from protocols.v1 import log_pb2, world_pb2
+from sim.diff import cause, digests, radio, trace
+from sim.diff.align import HOLD_NS, Aligner, How, Pair
+from sim.diff.columns import Unequal, compare_records
+from sim.diff.config import key_changes, version_changes
+from sim.diff.fields import fields, shown
+from sim.diff.model import NOTHING, Difference, Finding, Kind
+from sim.diff.table import Record, Table
+from sim.diff.tolerance import Tolerances
+from sim.diff.windows import ABOUT, Item, Place, Side, Stream, Window, windows
+
+_FOREVER = 2**62
+_SIGNALS = Layout(world_pb2.SignalStates)
+_SAMPLED = ("truth/world", "truth/actor")
+MAX_MESSAGES = 5000  # differing messages remembered per stream
+
+
+def diff_logs(a: Path, b: Path, tolerances: Tolerances | None = None) -> Difference:
+    """Everything about two logs; LogError only when one cannot be read at all."""
+    left = Side(a)
+    try:
+        right = Side(b)
+    except BaseException:
+        left.close()
+        raise
+    try:
+        return _Comparison(left, right, tolerances or Tolerances()).run()
+    finally:
+        left.close()
+        right.close()
+
+
+@dataclass(slots=True)
+class _Comparison:
+    a: Side
+    b: Side
+    tolerances: Tolerances
+    table: Table = field(init=False)
+    aligners: dict[Stream, Aligner] = field(default_factory=dict)
+    traces: dict[str, trace.TraceAligner] = field(default_factory=dict)
+    lights: dict[str, U8] = field(default_factory=dict)  # "a", "b": as last told
+    about: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)  # (side, topic)
+    is_sampled_alike: bool = True
+    is_thin: bool = False
+
+    def run(self) -> Difference:
+        a, b = self.a, self.b
+        one, two = a.facts, b.facts
+        self.table = Table(one.header.tick_ns, self.tolerances)
+        keys = key_changes(one.header, two.header)
+        self.is_sampled_alike = not any(
+            key.key.startswith("scene.record") or key.key.startswith("scene.tick_ms")
+            for key in keys
+        )
+        for side in (a, b):
+            topics = side.topics()
+            side.facts.is_thin = not topics & {"truth/world", "truth/trace", "log/radio"}
+        self.is_thin = one.is_thin or two.is_thin
+        for window in windows(a, b):
+            self._window(window)
+        last = Window(_FOREVER)
+        self._window(last)
+        chain = {
+            side: digests.collect(
+                self.about.get((side, "log/digest"), []),
+                self.about.get((side, "log/digest_part"), []),
+            )
+            for side in ("a", "b")
+        }
+        for name, side in (("a", a), ("b", b)):
+            self._facts(name, side, chain[name])
+        found = digests.compare(chain["a"], chain["b"], one.header.tick_ns == two.header.tick_ns)
+        self._result()
+        self._count()
+        return cause.explain(
+            cause.Case(
+                a, b, self.table, keys, version_changes(one.header, two.header), found,
+            )
+        )  # fmt: skip
+
+    # -- one window ------------------------------------------------------------------------------------------------
+
+    def _window(self, window: Window) -> None:
+        settled = window.end_ns - HOLD_NS
+        if self.a.is_done and self.b.is_done and window.end_ns == _FOREVER:
+            settled = _FOREVER
+        unequal: dict[str, list[Unequal]] = {}
+        fates: list[tuple[int, bytes, bytes]] = []
+        streams = set(window.a) | set(window.b)
+        if settled > 0:
+            streams |= {s for s, item in self.aligners.items() if item.left_a or item.left_b}
+            streams |= {
+                (trace.TOPIC, name)
+                for name, t in self.traces.items()
+                if t.a.t_ns.size or t.b.t_ns.size
+            }
+        for stream in sorted(streams):
+            topic = stream[0]
+            items_a, items_b = window.a.get(stream, []), window.b.get(stream, [])
+            if topic in ABOUT:
+                for side, items in (("a", items_a), ("b", items_b)):
+                    self.about.setdefault((side, topic), []).extend(item[2] for item in items)
+            elif self.is_thin and topic != "truth/event":
+                continue
+            elif topic == trace.TOPIC:
+                self._trace(stream[1], items_a, items_b, settled)
+            elif topic == "truth/signal":
+                self._signals(items_a, items_b)
+            else:
+                self._stream(stream, items_a, items_b, settled, unequal, fates)
+        for topic, pairs in unequal.items():
+            pairs.sort(key=lambda item: item.record.t_ns)
+            differing = compare_records(topic, pairs, self.table)
+            self.table.topic(topic).differing += len(differing)
+            self.table.topic(topic).tolerated += len(pairs) - len(differing)
+            for k in differing:
+                self._remember(topic, pairs[k].record)
+        fates.sort(key=lambda item: item[0])
+        self.table.topic(radio.TOPIC).differing += radio.compare_ticks(fates, self.table)
+        if window.order_a != window.order_b and not self.is_thin:
+            self._order(window.order_a, window.order_b)
+
+    def _stream(
+        self, stream: Stream, a: list[Item], b: list[Item], settled: int,
+        unequal: dict[str, list[Unequal]], fates: list[tuple[int, bytes, bytes]],
+    ) -> None:  # fmt: skip
+        topic, sender = stream[0], "" if stream[1] == "sim" else stream[1]
+        aligner = self.aligners.setdefault(stream, Aligner())
+        matched = aligner.match(a, b, settled)
+        is_swap_told = False
+        for pair in matched.pairs:
+            if pair.is_swapped:
+                if not is_swap_told:
+                    self._swap(topic, sender, pair, matched.pairs)
+                is_swap_told = not is_swap_told  # each swap is two pairs
+                self.table.topic(topic).swapped += 1
+            elif pair.how is How.MOVED:
+                self._moved(topic, sender, pair)
+            else:
+                if pair.a[1] != pair.b[1] and isinstance(pair.a[1], int):
+                    self.table.topic(topic).renumbered += 1
+                    self._renumbered(topic, sender, pair)
+                if pair.a[2] == pair.b[2]:
+                    continue
+                if topic == radio.TOPIC:
+                    fates.append((pair.a[0], pair.a[2], pair.b[2]))
+                else:
+                    record = Record(sender, pair.a[0], _seq(pair.a[1]))
+                    unequal.setdefault(topic, []).append(Unequal(record, pair.a[2], pair.b[2]))
+        for items, is_a in ((matched.only_a, True), (matched.only_b, False)):
+            for item in items:
+                self._alone(topic, sender, item, is_a)
+
+    def _alone(self, topic: str, sender: str, item: Item, is_a: bool) -> None:
+        row = self.table.topic(topic)
+        if self._is_outside(item[0], self.b if is_a else self.a) or (
+            topic in (*_SAMPLED, "log/inbox") and not self.is_sampled_alike
+        ):
+            row.outside += 1
+            return
+        what = self._what(topic, item)
+        kind = Kind.MISSING if is_a else Kind.EXTRA
+        a, b = (what, NOTHING) if is_a else (NOTHING, what)
+        t_ns, seq = item[0], _seq(item[1])
+        found = Finding(kind, t_ns // self.table.tick_ns, t_ns, topic, sender, "record", a, b, seq)
+        if self.table.add(found):
+            if is_a:
+                row.missing += 1
+            else:
+                row.extra += 1
+            self._remember(topic, Record(sender, t_ns, seq))
+        else:
+            row.tolerated += 1
+
+    def _is_outside(self, t_ns: int, other: Side) -> bool:
+        """Whether the other log has nothing at that time, or lost it."""
+        if (
+            other.first_ns < 0
+            or t_ns < other.first_ns
+            or any(x <= t_ns <= y for x, y in other.facts.damaged)
+        ):
+            return True
+        if not other.is_done:
+            return False
+        return t_ns >= other.last_ns if other.facts.lost else t_ns > other.last_ns
+
+    def _what(self, topic: str, item: Item) -> str:
+        if topic == "truth/event":
+            values = fields(topic, item[2]).values
+            return f"{values.get('event', '?')} of {values.get('subject', '?')}: {values.get('text', '')}".rstrip(
+                ": "
+            )
+        if topic == "log/note":
+            return ", ".join(n for n in fields(topic, item[2]).values if n != "t_ns")
+        return f"{len(item[2])} bytes"
+
+    def _moved(self, topic: str, sender: str, pair: Pair) -> None:
+        row = self.table.topic(topic)
+        t_ns, other = pair.a[0], pair.b[0]
+        first = min(t_ns, other)
+        found = Finding(
+            Kind.DELAYED, first // self.table.tick_ns, first, topic, sender, "sent_at",
+            f"{t_ns / 1e9:.3f} s", f"{other / 1e9:.3f} s", _seq(pair.a[1]), by=(other - t_ns) / 1e9, other=other,
+        )  # fmt: skip
+        if self.table.add(found, (t_ns / 1e9, other / 1e9)):
+            row.delayed += 1
+            self._remember(topic, Record(sender, first, _seq(pair.a[1])))
+        else:
+            row.tolerated += 1
+
+    def _swap(self, topic: str, sender: str, pair: Pair, pairs: list[Pair]) -> None:
+        if pair.how is How.MOVED:
+            other = next((p for p in pairs if p.how is How.MOVED and p.b[0] == pair.a[0]), pair)
+        elif pair.how is How.RENUMBERED:
+            other = next((p for p in pairs if (p.a[0], p.a[1]) == (pair.a[0], pair.b[1])), pair)
+        else:
+            other = next((p for p in pairs if p.a[2] == pair.b[2]), pair)
+        t_ns, seq, second = pair.a[0], _seq(pair.a[1]), _seq(other.a[1])
+        found = Finding(
+            Kind.ORDER, t_ns // self.table.tick_ns, t_ns, topic, sender, "order",
+            f"seq {seq}, then {second}", f"seq {second}, then {seq}", seq, other=second,
+        )  # fmt: skip
+        if self.table.add(found):
+            self._remember(topic, Record(sender, t_ns, seq))
+
+    def _renumbered(self, topic: str, sender: str, pair: Pair) -> None:
+        t_ns = pair.a[0]
+        one, two = _seq(pair.a[1]), _seq(pair.b[1])
+        found = Finding(
+            Kind.MESSAGE, t_ns // self.table.tick_ns, t_ns, topic, sender, "seq", str(one), str(two), one,
+            by=float(two - one),
+        )  # fmt: skip
+        self.table.add(found, (float(one), float(two)))
+
+    def _remember(self, topic: str, record: Record) -> None:
+        known = self.table.messages.setdefault((topic, record.sender), [])
+        if len(known) < MAX_MESSAGES:
+            known.append(record)
+
+    def _order(self, a: list[Place], b: list[Place]) -> None:
+        """The first place of the files where the same records stand in another order."""
+        once = [
+            {place for place, number in Counter(order).items() if number == 1} for order in (a, b)
+        ]
+        common = once[0] & once[1]
+        one, two = ([p for p in order if p in common] for order in (a, b))
+        for x, y in zip(one, two, strict=False):
+            if x != y:
+                t_ns = min(x[2], y[2])
+                found = Finding(
+                    Kind.ORDER, t_ns // self.table.tick_ns, t_ns, x[0], "" if x[1] == "sim" else x[1], "order", _place(x), _place(y),
+                    _seq(x[3]), other=_seq(y[3]),
+                )  # fmt: skip
+                if self.table.add(found):
+                    self.table.topic(x[0]).swapped += 1
+                return
+
+    # -- truth -----------------------------------------------------------------------------------------------------
+
+    def _trace(self, name: str, a: list[Item], b: list[Item], settled: int) -> None:
+        aligner = self.traces.setdefault(name, trace.TraceAligner(name))
+        row = self.table.topic(trace.TOPIC)
+        blocks, only_a, only_b = aligner.match(a, b, settled, self.table)
+        row.differing += blocks
+        for stamps, is_a in ((only_a, True), (only_b, False)):
+            other = self.b if is_a else self.a
+            inside = [t for t in stamps if not self._is_outside(t, other)]
+            if other.facts.lost:  # its last block may not have been written
+                inside = [t for t in inside if t <= other.last_trace.get(name, -1)]
+            if not self.is_sampled_alike:
+                inside = []
+            row.outside += len(stamps) > len(inside)
+            if inside and self.table.add(aligner.absence(inside[0], is_a, self.table)):
+                if is_a:
+                    row.missing += 1
+                else:
+                    row.extra += 1
+
+    def _signals(self, a: list[Item], b: list[Item]) -> None:
+        """Lights hold until they are told again: compared at every change of either side."""
+        changes: dict[int, dict[str, U8]] = {}
+        stamps: dict[int, dict[str, int]] = {}
+        raw: dict[int, dict[str, bytes]] = {}
+        found_at: set[int] = set()
+        for side, items in (("a", a), ("b", b)):
+            for item in items:
+                raw.setdefault(item[0], {})[side] = item[2]
+                try:
+                    values = _SIGNALS.unpack(item[2])
+                except CodecError:
+                    continue
+                changes.setdefault(item[0], {})[side] = values["light"]
+                stamps.setdefault(item[0], {})[side] = values["t_ns"]
+        row = self.table.topic("truth/signal")
+        for t_ns in sorted(changes):
+            for side, light in changes[t_ns].items():
+                self.lights[side] = light
+            one, two = self.lights.get("a"), self.lights.get("b")
+            if one is None or two is None:
+                lacking = self.a if one is None else self.b
+                if self._is_outside(t_ns, lacking) or lacking.first_ns < 0:
+                    continue
+                one = np.zeros_like(two) if one is None else one
+                two = np.zeros_like(one) if two is None else two
+            assert one is not None and two is not None
+            if self._is_outside(t_ns, self.a) or self._is_outside(t_ns, self.b):
+                row.outside += 1
+                continue
+            tick = t_ns // self.table.tick_ns
+            if one.size != two.size:
+                found = Finding(
+                    Kind.SIGNAL,
+                    tick,
+                    t_ns,
+                    "truth/signal",
+                    "",
+                    "groups",
+                    str(one.size),
+                    str(two.size),
+                )
+                row.differing += self.table.add(found)
+                continue
+            is_different = False
+            told = stamps.get(t_ns, {})
+            if len(told) == 2 and told["a"] != told["b"]:
+                found = Finding(
+                    Kind.SIGNAL, tick, t_ns, "truth/signal", "", "t_ns", str(told["a"]), str(told["b"]),
+                    by=float(told["b"] - told["a"]),
+                )  # fmt: skip
+                is_different |= self.table.add(found, (float(told["a"]), float(told["b"])))
+            for group in np.flatnonzero(one != two).tolist():
+                found = Finding(
+                    Kind.SIGNAL, tick, t_ns, "truth/signal", "", "light", shown("light", one[group]),
+                    shown("light", two[group]), -1, group, f"group {group}",
+                )  # fmt: skip
+                is_different |= self.table.add(found)
+            row.differing += is_different
+            if is_different:
+                found_at.add(t_ns)
+        for t_ns, told_raw in raw.items():
+            first, second = told_raw.get("a"), told_raw.get("b")
+            if first is None or second is None or first == second or t_ns in found_at:
+                continue
+            found = Finding(
+                Kind.SIGNAL, t_ns // self.table.tick_ns, t_ns, "truth/signal", "", "bytes",
+                shown("", first), shown("", second),
+            )  # fmt: skip
+            row.differing += self.table.add(found)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _facts(self, name: str, side: Side, chain: digests.Chain) -> None:
+        facts = side.facts
+        facts.ticks = int(chain.tick.size)
+        ends = [side.last_ns]
+        if chain.tick.size:
+            ends.append(
+                int(chain.tick[-1]) * facts.header.tick_ns
+                if side.last_ns < 0 or facts.is_thin
+                else side.last_ns
+            )
+        facts.end_ns = max(ends)
+        facts.start_ns = max(side.first_ns, 0)
+        blocks = self.about.get((name, "log/result"), [])
+        facts.has_result = bool(blocks)
+        if blocks:
+            try:
+                table = json.loads(log_pb2.RunResult.FromString(blocks[-1]).result_json)
+                facts.outcome = str(table.get("outcome", ""))
+            except Exception:
+                facts.outcome = ""
+
+    def _result(self) -> None:
+        a, b = (self.about.get((side, "log/result"), []) for side in ("a", "b"))
+        if not (a and b):
+            return
+        one, two = fields("log/result", a[-1]).values, fields("log/result", b[-1]).values
+        t_ns = max(self.a.facts.end_ns, self.b.facts.end_ns)
+        is_different = False
+        for name in one | two:
+            x, y = one.get(name), two.get(name)
+            if x == y:
+                continue
+            number: Any = None
+            if isinstance(x, (int, float)) and isinstance(y, (int, float)):
+                number = (float(x), float(y))
+            found = Finding(
+                Kind.RESULT, t_ns // self.table.tick_ns, t_ns, "log/result", "", name,
+                shown(name, x) if name in one else NOTHING, shown(name, y) if name in two else NOTHING,
+                by=None if number is None else number[1] - number[0],
+            )  # fmt: skip
+            is_different |= self.table.add(found, number)
+        self.table.topic("log/result").differing += is_different
+
+    def _count(self) -> None:
+        for topic in sorted(set(self.a.counts) | set(self.b.counts)):
+            row = self.table.topic(topic)
+            row.in_a, row.in_b = self.a.counts[topic], self.b.counts[topic]
+
+
+def _seq(name: Hashable) -> int:
+    return name if isinstance(name, int) else -1
+
+
+def _place(place: Place) -> str:
+    topic, sender, _, name = place
+    return f"{topic} of {sender}" + (
+        f" seq {name}" if isinstance(name, int) and topic.startswith("v2x/") else ""
+    )

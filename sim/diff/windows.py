@@ -1,0 +1,268 @@
+"""Two logs read in lock-step: windows of simulation time, each with the records of both sides.
+
+A window is closed when neither file can hold anything earlier any more, whatever the order inside the files. Chunks that are the same
+bytes in both files are counted and left out. Damaged chunks are left out too, and their span of time is remembered. Memory: one
+window and one chunk of each file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+
+from protocols.errors import LogError
+from protocols.v1 import log_pb2
+from sim.diff.model import LogFacts
+from sim.log.reader import LogReader
+from sim.log.scan import Chunk, read_chunk, records, scan
+
+Stream = tuple[str, str]
+"""topic, sender"""
+Item = tuple[int, Hashable, bytes]
+"""sent at (ns), sequence number or another name inside its tick, wire bytes"""
+Place = tuple[str, str, int, Hashable]
+"""topic, sender, sent at, sequence number: one entry of a file's order"""
+
+SPAN_NS = 5_000_000_000
+ABOUT = frozenset({"log/digest", "log/digest_part", "log/result"})  # no data of the run itself
+_UNREAD = frozenset({"log/header", "log/timing"})  # about the machine, or read elsewhere
+_VIEWERS = "foxglove/"  # for other viewers, all of it derived from the rest
+_THROUGH = ABOUT | {"truth/signal"}  # handed out of equal chunks too: states that last
+_BLOCKS = ABOUT | {"truth/trace"}  # written when full, so their place in the file says nothing
+
+
+@dataclass(slots=True)
+class _Taken:
+    """Records of one channel in one chunk."""
+
+    topic: str
+    sender: str
+    is_kept: bool
+    is_ordered: bool
+    is_event: bool
+    items: list[Item] = field(default_factory=list)
+    stamps: list[int] = field(default_factory=list)
+
+
+_NEW = _Taken("", "", False, False, False)  # a channel not met yet in a chunk
+
+
+class Side:
+    """One log, read once from beginning to end."""
+
+    def __init__(self, path: Path) -> None:
+        reader = LogReader.open(path, recover=True)
+        self.scan = scan(path, recover=True)
+        self._file: BinaryIO = path.open("rb")
+        if not self.scan.has_summary:  # channels are then known only from inside the chunks
+            for chunk in self.scan.chunks:
+                for _ in records(read_chunk(self._file, chunk, path), self.scan):
+                    pass
+        self.facts = LogFacts(path, reader.header(), path.stat().st_size, reader.lost)
+        self.epoch = self.facts.header.epoch_ns
+        self.chunks = self.scan.chunks
+        self.at = 0
+        self.counts: Counter[str] = Counter()
+        self.buffer: dict[Stream, list[Item]] = {}
+        self.order: list[Place] = []
+        self.first_ns = -1  # of the run's own data
+        self.last_ns = -1
+        self.last_trace: dict[str, int] = {}  # vehicle -> newest stamp of its blocks
+        least = 2**63 - 1
+        self._least = [least]  # earliest start of this and all later chunks
+        for chunk in reversed(self.chunks):
+            least = min(least, chunk.start_ns - self.epoch)
+            self._least.append(least)
+        self._least.reverse()
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._file.close()
+
+    def topics(self) -> set[str]:
+        """Topics that the file has channels for."""
+        return {channel.topic for channel in self.scan.channels.values()}
+
+    def select(self, topic: str, sender: str, t0_ns: int, t1_ns: int) -> Iterator[Item]:
+        """Records of one stream in t0_ns <= t < t1_ns, in file order, without touching what `read` has still to read."""
+        wanted = frozenset({topic})
+        low, high = t0_ns + self.epoch, t1_ns + self.epoch
+        for chunk in self.chunks:
+            if chunk.end_ns < low or chunk.start_ns >= high:
+                continue
+            try:
+                raw = read_chunk(self._file, chunk, self.facts.path)
+            except (LogError, zstandard.ZstdError):
+                continue
+            for record in records(raw, self.scan, wanted):
+                if low <= record.log_ns < high:
+                    channel = self.scan.channels[record.channel]
+                    if channel.metadata.get("sender", "") == sender:
+                        t_ns = record.log_ns - self.epoch
+                        yield t_ns, _name(topic, record.sequence, record.data), record.data
+
+    @property
+    def next_ns(self) -> int:
+        """Nothing earlier than this is still in the file."""
+        return self._least[self.at]
+
+    @property
+    def is_done(self) -> bool:
+        """Every chunk was read."""
+        return self.at >= len(self.chunks)
+
+    def compressed(self, chunk: Chunk) -> bytes:
+        """A chunk as it lies in the file."""
+        self._file.seek(chunk.at)
+        return self._file.read(chunk.length)
+
+    def read(self, twin: Side | None = None) -> None:
+        """The next chunk; with `twin` it is the same bytes there, and only what lasts is handed out, to both."""
+        chunk = self.chunks[self.at]
+        self.at += 1
+        if twin is not None:
+            twin.at += 1
+        try:
+            raw = read_chunk(self._file, chunk, self.facts.path)
+        except (LogError, zstandard.ZstdError):
+            for side in (self, twin):
+                if side is not None:
+                    side.facts.damaged.append(
+                        (chunk.start_ns - self.epoch, chunk.end_ns - self.epoch)
+                    )
+            return
+        sides = (self,) if twin is None else (self, twin)
+        known: dict[int, _Taken | None] = {}  # by channel
+        order: list[Place] = []
+        for number, sequence, log_ns, data in records(raw, self.scan):
+            taken = known.get(number, _NEW)
+            if taken is _NEW:
+                taken = known[number] = self._taken(number, twin is not None)
+            if taken is None:
+                continue
+            t_ns = log_ns - self.epoch
+            name = _name(taken.topic, sequence, data) if taken.is_event else sequence
+            taken.stamps.append(t_ns)
+            if taken.is_kept:
+                taken.items.append((t_ns, name, data))
+                if taken.is_ordered:
+                    order.append((taken.topic, taken.sender, t_ns, name))
+        for side in sides:
+            side.order += order
+            for taken in known.values():
+                if taken is not None and taken is not _NEW:
+                    side._take(taken)
+
+    def _taken(self, number: int, is_same: bool) -> _Taken | None:
+        """Where the records of a channel go; None for what nobody compares."""
+        channel = self.scan.channels[number]
+        topic = channel.topic
+        if topic in _UNREAD or topic.startswith(_VIEWERS):
+            return None
+        return _Taken(
+            topic, channel.metadata.get("sender", ""), not is_same or topic in _THROUGH,
+            topic not in _BLOCKS, topic == "truth/event",
+        )  # fmt: skip
+
+    def _take(self, taken: _Taken) -> None:
+        """The records of one channel in one chunk."""
+        self.counts[taken.topic] += len(taken.stamps)
+        if taken.topic not in ABOUT:
+            first, last = min(taken.stamps), max(taken.stamps)
+            self.first_ns = first if self.first_ns < 0 else min(self.first_ns, first)
+            self.last_ns = max(self.last_ns, last)
+            if taken.topic == "truth/trace":
+                self.last_trace[taken.sender] = max(last, self.last_trace.get(taken.sender, 0))
+        if taken.is_kept:
+            self.buffer.setdefault((taken.topic, taken.sender), []).extend(taken.items)
+
+    def cut(self, end_ns: int) -> tuple[dict[Stream, list[Item]], list[Place]]:
+        """Takes what is earlier than `end_ns` out of the buffer."""
+        out: dict[Stream, list[Item]] = {}
+        for stream, items in list(self.buffer.items()):
+            early = [item for item in items if item[0] < end_ns]
+            if len(early) == len(items):
+                del self.buffer[stream]
+            elif early:
+                self.buffer[stream] = [item for item in items if item[0] >= end_ns]
+            if early:
+                out[stream] = early
+        order = [place for place in self.order if place[2] < end_ns]
+        if len(order) == len(self.order):
+            self.order = []
+        else:
+            self.order = [place for place in self.order if place[2] >= end_ns]
+        return out, order
+
+    def least_ns(self) -> int:
+        """The earliest that is still to come, buffered or in the file."""
+        buffered = (item[0] for items in self.buffer.values() for item in items)
+        return min(self.next_ns, min(buffered, default=2**63 - 1))
+
+
+def _name(topic: str, sequence: int, data: bytes) -> Hashable:
+    """What tells records of one stream and tick apart."""
+    if topic != "truth/event":
+        return sequence
+    try:
+        event = log_pb2.Event.FromString(data)
+    except Exception:  # google's DecodeError; what it holds is compared as bytes
+        return sequence
+    return event.kind, event.subject
+
+
+@dataclass(slots=True)
+class Window:
+    """Records of both sides before `end_ns` that no earlier window held."""
+
+    end_ns: int
+    a: dict[Stream, list[Item]] = field(default_factory=dict)
+    b: dict[Stream, list[Item]] = field(default_factory=dict)
+    order_a: list[Place] = field(default_factory=list)
+    order_b: list[Place] = field(default_factory=list)
+
+
+def windows(a: Side, b: Side, span_ns: int = SPAN_NS) -> Iterator[Window]:
+    """All windows of two logs, in order of time."""
+    has_one_clock = a.epoch == b.epoch
+    end_ns = 0
+    while True:
+        least = min(a.least_ns(), b.least_ns())
+        if least == 2**63 - 1:
+            return
+        end_ns = max(end_ns, least) + span_ns
+        while True:
+            wants_a, wants_b = a.next_ns < end_ns, b.next_ns < end_ns
+            if wants_a and wants_b and has_one_clock and _is_same(a, b):
+                a.read(b)
+                continue
+            if wants_a:
+                a.read()
+            if wants_b:
+                b.read()
+            if not (wants_a or wants_b):
+                break
+        items_a, order_a = a.cut(end_ns)
+        items_b, order_b = b.cut(end_ns)
+        yield Window(end_ns, items_a, items_b, order_a, order_b)
+
+
+def _is_same(a: Side, b: Side) -> bool:
+    """Whether the next chunks are the same bytes and mean the same."""
+    one, two = a.chunks[a.at], b.chunks[b.at]
+    if (one.crc, one.size, one.length) != (two.crc, two.size, two.length):
+        return False
+    if not (one.is_whole and two.is_whole):
+        return False
+    for number in one.channels | two.channels:
+        here, there = a.scan.channels.get(number), b.scan.channels.get(number)
+        if here is None or there is None:
+            return False
+        if (here.topic, here.metadata) != (there.topic, there.metadata):
+            return False
+    return bool(one.channels) and a.compressed(one) == b.compressed(two)

@@ -1,0 +1,207 @@
+"""What a comparison says, in English and Chinese: one sentence per finding, link and remark."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sim.diff.chain import unit_of
+from sim.diff.model import NOTHING, Difference, Finding, Kind, Link
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+_KINDS: dict[Kind, tuple[str, str]] = {
+    Kind.CONFIGURATION: ("configuration", "配置"),
+    Kind.MAP: ("road file", "道路文件"),
+    Kind.VERSION: ("version", "版本"),
+    Kind.MESSAGE: ("field of a message", "消息字段"),
+    Kind.MISSING: ("missing", "缺失"),
+    Kind.EXTRA: ("extra", "多出"),
+    Kind.DELAYED: ("delayed", "延迟"),
+    Kind.FATE: ("heard or lost", "接收结果"),
+    Kind.ORDER: ("order", "顺序"),
+    Kind.DRIFT: ("numeric drift", "数值漂移"),
+    Kind.EARLY_END: ("early end", "提前结束"),
+    Kind.LATE_START: ("late start", "开始较晚"),
+    Kind.PLAN: ("plan", "规划"),
+    Kind.COMMAND: ("command", "指令"),
+    Kind.STATE: ("state", "状态"),
+    Kind.SIGNAL: ("signal", "信号灯"),
+    Kind.EVENT: ("event", "事件"),
+    Kind.NOTE: ("note of a unit", "单元备注"),
+    Kind.RESULT: ("result", "结果"),
+    Kind.UNRECORDED: ("not recorded", "未记录"),
+    Kind.DAMAGED: ("damaged file", "文件损坏"),
+}
+_SENTENCES: dict[Kind, tuple[str, str]] = {
+    Kind.CONFIGURATION: ("{field} is {b}, in A {a}", "{field} 为 {b}，A 中为 {a}"),
+    Kind.MAP: ("another road file: SHA-256 {b}, in A {a}", "道路文件不同：SHA-256 {b}，A 中为 {a}"),
+    Kind.VERSION: ("other code: {field} {b}, in A {a}", "代码不同：{field} {b}，A 中为 {a}"),
+    Kind.MISSING: ("{what} is not in B ({a})", "{what} 不在 B 中（{a}）"),
+    Kind.EXTRA: ("{what} is only in B ({b})", "{what} 只在 B 中（{b}）"),
+    Kind.DELAYED: ("{what} was sent at {b}, in A at {a}", "{what} 发送于 {b}，A 中为 {a}"),
+    Kind.FATE: ("{what}: {field} {b}, in A {a}", "{what}：{field} {b}，A 中为 {a}"),
+    Kind.ORDER: ("{what}: {b}, in A {a}", "{what}：{b}，A 中为 {a}"),
+    Kind.DRIFT: ("{what}: {place} leaves slowly from here, {b}, in A {a}{by}", "{what}：{place} 从此处缓慢偏离，{b}，A 中为 {a}{by}"),
+    Kind.EARLY_END: ("one log ends earlier: B at {b}, A at {a}", "一个日志提前结束：B 于 {b}，A 于 {a}"),
+    Kind.LATE_START: ("one log begins later: B at {b}, A at {a}", "一个日志开始较晚：B 于 {b}，A 于 {a}"),
+    Kind.UNRECORDED: (
+        "the digests part in {field}, and nothing that is recorded of it differs at that tick",
+        "摘要在 {field} 部分出现分歧，而该时刻记录的数据并无差异",
+    ),
+    Kind.DAMAGED: ("B: {b}; A: {a}", "B：{b}；A：{a}"),
+}  # fmt: skip
+_ONE_SIDE = ("{field} is only in {side}: {one}", "{field} 只在 {side} 中：{one}")
+_PLAIN = ("{what}: {place} is {b}, in A {a}{by}", "{what}：{place} 为 {b}，A 中为 {a}{by}")
+_RADIO = (
+    "{receiver} hears {what} after {b}, in A after {a}",
+    "{receiver} 在 {b} 后收到 {what}，A 中为 {a}",
+)
+_LINKS: dict[str, tuple[str, str]] = {
+    "root": ("Origin", "起因"),
+    "first": ("First difference in what was recorded", "记录数据中的首个差异"),
+    "heard": ("Heard by {unit} at t={t} s", "{unit} 于 t={t} s 收到"),
+    "fate": ("Lost or heard otherwise by {unit}", "{unit} 的接收结果不同"),
+    "late": ("Heard at another time by {unit}", "{unit} 收到的时间不同"),
+    "follows": ("What changed first after that", "其后首先改变的是"),
+    "seen": ("Seen by the sensors of {unit} by t={t} s (not recorded)", "{unit} 的传感器最迟于 t={t} s 感知到（未记录）"),
+    "plan": ("{unit} plans otherwise", "{unit} 的规划改变"),
+    "command": ("{unit} commands otherwise", "{unit} 的指令改变"),
+    "message": ("{unit} says otherwise", "{unit} 发出的消息改变"),
+    "state": ("and moves otherwise", "车辆运动随之改变"),
+    "signal": ("and the lights change", "信号灯随之改变"),
+    "event": ("which brings another event", "引发不同的事件"),
+    "verdict": ("In the end", "最终结果"),
+}  # fmt: skip
+_REMARKS: dict[str, tuple[str, str]] = {
+    "no_effect": ("Nothing that was recorded of the run differs.", "运行记录本身没有差异。"),
+    "other_keys": ("Other keys that differ and could be the cause too: {keys}.", "其他不同且也可能是原因的配置项：{keys}。"),
+    "lost": ("{log} is not whole: {what}. It was read as far as it goes.", "{log} 不完整：{what}。已读取可恢复的部分。"),
+    "damaged": ("A part of {log} cannot be read and was left out: t={from} to {to} s.", "{log} 中 t={from} 至 {to} s 的部分无法读取，已跳过。"),
+    "thin": ("{log} holds digests only; messages and states cannot be compared.", "{log} 只含摘要，无法比较消息与状态。"),
+    "no_result": ("{log} has no result: its run never came to its end.", "{log} 没有结果：该运行没有结束。"),
+    "scenes": ("Other scenes: A is {a}, B is {b}.", "场景不同：A 为 {a}，B 为 {b}。"),
+    "ticks": ("Other ticks: {a} ms in A, {b} ms in B; only common instants were compared.", "步长不同：A 为 {a} ms，B 为 {b} ms；只比较共同时刻。"),
+    "end": ("A ends at {a}, B at {b}; compared as far as both go.", "A 结束于 {a}，B 结束于 {b}；只比较共有部分。"),
+    "start": ("A begins at {a}, B at {b}; compared from where both have begun.", "A 开始于 {a}，B 开始于 {b}；只比较共有部分。"),
+    "between": ("The digests part at tick {tick}; the next recorded sample of the world, at t={later} s, shows in whom.", "摘要于第 {tick} 步分歧；下一个世界采样（t={later} s）显示差异所在。"),
+    "edited": ("Both logs carry the same digest for tick {tick}: not the run differs but the recording, which was changed afterwards.", "两个日志在第 {tick} 步的摘要相同：不是运行不同，而是记录在事后被修改。"),
+    "versions": ("Versions differ (they are not compared, but may be the cause): {what}.", "版本不同（不参与比较，但可能是原因）：{what}。"),
+    "dirty": ("Both ran from a checkout with local changes ({commit}), so the code may differ.", "两次运行都来自有本地改动的代码（{commit}），代码可能不同。"),
+    "renumbered": ("{number} messages carry other numbers because one before them is missing or extra.", "{number} 条消息的序号因之前的消息缺失或多出而改变。"),
+}  # fmt: skip
+
+
+def kind_name(kind: Kind, language: Language = "en") -> str:
+    """What a kind is called."""
+    return _of(_KINDS[kind], language)
+
+
+def place(found: Finding, language: Language = "en") -> str:
+    """Tick and time."""
+    return _of(
+        (
+            f"tick {found.tick} (t={found.t_ns / 1e9:.2f} s)",
+            f"第 {found.tick} 步（t={found.t_ns / 1e9:.2f} s）",
+        ),
+        language,
+    )
+
+
+def sentence(found: Finding, language: Language = "en") -> str:
+    """One finding without its time."""
+    pair = _SENTENCES.get(found.kind, _PLAIN)
+    if found.kind is Kind.DELAYED and found.receiver:
+        pair = _RADIO
+    elif found.kind is Kind.CONFIGURATION and NOTHING in (found.a, found.b):
+        pair = _ONE_SIDE
+    by = (
+        ""
+        if found.by is None or found.by == 0
+        else f" ({'+' if found.by > 0 else ''}{found.by:.6g})"
+    )
+    return _of(pair, language).format(
+        field=found.field, a=found.a or "''", b=found.b or "''", by=by, what=_what(found, language),
+        place=_field(found, language), receiver=found.receiver, side="B" if found.a == NOTHING else "A",
+        one=found.b if found.a == NOTHING else found.a,
+    )  # fmt: skip
+
+
+def link_text(link: Link, language: Language = "en") -> tuple[str, str]:
+    """(how a step follows, the step)."""
+    t_ns = link.t_ns if link.t_ns >= 0 else link.finding.t_ns
+    head = _of(_LINKS[link.relation], language).format(unit=link.unit, t=f"{t_ns / 1e9:.2f}")
+    if link.relation == "heard" and not (link.finding.a or link.finding.b):
+        return head, _what(link.finding, language)
+    return head, sentence(link.finding, language)
+
+
+def remark_text(remark: tuple[str, dict[str, str]], language: Language = "en") -> str:
+    """One remark."""
+    return _of(_REMARKS[remark[0]], language).format(**remark[1])
+
+
+def summary(found: Difference, language: Language = "en") -> str:
+    """The whole answer in one sentence."""
+    cause = found.cause
+    if cause is None:
+        number = sum(found.tolerated.values())
+        if number:
+            return _of(
+                (
+                    f"same within tolerance: {number} values were tolerated",
+                    f"在容差内相同：容许了 {number} 个值",
+                ),
+                language,
+            )
+        return _of(("same: no difference", "相同：没有差异"), language)
+    head = kind_name(cause.kind, language)
+    if cause.kind in (Kind.CONFIGURATION, Kind.MAP, Kind.VERSION):
+        text = f"{head}: {sentence(cause, language)}"
+        if found.first is not None and found.first is not cause:
+            first = f"{place(found.first, language)}, {sentence(found.first, language)}"
+            text += _of((f"; seen first at {first}", f"；最先表现为 {first}"), language)
+        return text
+    return f"{head}, {place(cause, language)}: {sentence(cause, language)}"
+
+
+def chain_line(found: Difference) -> str:
+    """The chain as one line, for terminals and JSON."""
+    parts = []
+    for link in found.chain:
+        head, text = link_text(link)
+        if link.relation == "root":
+            is_run = link.finding.kind not in (Kind.CONFIGURATION, Kind.MAP, Kind.VERSION)
+            parts.append(f"{place(link.finding)}, {text}" if is_run else text)
+        elif link.relation in ("heard", "seen"):
+            parts.append(head[0].lower() + head[1:])
+        else:
+            parts.append(
+                f"{head[0].lower() + head[1:]} at t={link.finding.t_ns / 1e9:.2f} s: {text}"
+            )
+    return " -> ".join(parts)
+
+
+def _of(pair: tuple[str, str], language: Language) -> str:
+    return pair[0] if language == "en" else pair[1]
+
+
+def _what(found: Finding, language: Language) -> str:
+    """Whose record it is."""
+    topic, who = found.topic, unit_of(found)
+    if topic == "log/radio":
+        topic = found.entity or topic
+    number = f" seq {found.seq}" if found.seq >= 0 and topic.startswith("v2x/") else ""
+    row = f" row {found.row}" if found.topic == "log/radio" and found.row >= 0 else ""
+    out = f"{who} {topic}{number}{row}".strip()
+    if found.topic == "log/radio" and found.receiver and found.kind is not Kind.DELAYED:
+        out += _of((f" at {found.receiver}", f"（接收方 {found.receiver}）"), language)
+    return out
+
+
+def _field(found: Finding, language: Language) -> str:
+    row = f"[{found.row}]" if found.row >= 0 else ""
+    whose = ""
+    if found.entity:
+        whose = _of((f" of {found.entity}", f"（{found.entity}）"), language)
+    return f"{found.field}{row}{whose}"

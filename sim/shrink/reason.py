@@ -1,0 +1,111 @@
+"""Why a run failed, so that two runs can be said to fail for the same reason.
+
+A reason is (kind, name, detail); two runs fail for the same reason when all three are equal.
+
+    kind "criterion"   name: as in the verdict ("comfort/bus1 jerk"); detail: who and what, without numbers: who
+                       came first, a sender, "late" or "never", "peak" or "share", whether anybody had asked
+    kind "error"       name: the unit ("rsu/J2"), else "the run"; detail: the sentence without ticks, times and numbers
+    kind "crash"       an exception that nobody raised on purpose; name: its class; detail: as above
+
+`moment_s` is when it was decided; None where only the end of the run decides (something that never happened).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from protocols.errors import IcvError, InfrastructureError
+from protocols.judging import RunFacts
+from scenarios.spec import SceneSpec
+from scenarios.verdict import CriterionResult, Verdict
+
+_UNIT = re.compile(r"\bunit (\S+) at tick (\d+) \(t=([0-9.]+) s\)")
+_TIME = re.compile(r"\(?(?:at )?\bt ?= ?[0-9.]+ s\)?|\bat tick \d+")
+SHARE = "share"  # of the ride above a limit: no moment decides that, and less time would change it
+_NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a run failed."""
+
+    kind: Literal["criterion", "error", "crash"]
+    name: str
+    detail: str
+    moment_s: float | None = field(default=None, compare=False)
+    sentence: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """For a line in a file."""
+        return f"{self.name} ({self.detail})" if self.detail else self.name
+
+    @property
+    def criterion(self) -> str:
+        """The kind of criterion in a scene file; "" for errors."""
+        return re.split(r"[/ ]", self.name)[0] if self.kind == "criterion" else ""
+
+
+def reasons_of(verdict: Verdict, facts: RunFacts, spec: SceneSpec) -> tuple[Reason, ...]:
+    """Every criterion that failed, in the order of the verdict."""
+    names = [vehicle.name for vehicle in spec.vehicles]
+    out = []
+    for result in verdict.results:
+        if not result.passed:
+            detail = _detail(result, facts, names)
+            moment_s = None if result.t_s is None or detail == SHARE else float(result.t_s)
+            out.append(Reason("criterion", result.name, detail, moment_s, result.sentence))
+    return tuple(out)
+
+
+def reason_of_error(error: Exception) -> Reason | None:
+    """The reason that `error` ended a run; None when the scene itself is at fault and nothing ran."""
+    text = str(error)
+    found = _UNIT.search(text)
+    what = _without_numbers(_UNIT.sub(r"unit \1", text).partition(". The log")[0])
+    moment_s = float(found.group(3)) if found else None
+    if isinstance(error, InfrastructureError):
+        return Reason("error", found.group(1) if found else "the run", what, moment_s, text)
+    if isinstance(error, IcvError):
+        return None
+    return Reason("crash", type(error).__name__, what, moment_s, text)
+
+
+def _without_numbers(text: str) -> str:
+    return " ".join(_NUMBER.sub("#", _TIME.sub("", text)).split())[:300]
+
+
+def _detail(result: CriterionResult, facts: RunFacts, vehicles: Sequence[str]) -> str:
+    kind = re.split(r"[/ ]", result.name)[0]
+    if kind == "priority_granted":
+        return "nobody asked" if facts.priority_requests == 0 else "asked for, not granted"
+    if kind == "message_periods":
+        return result.where or "nobody sent"
+    if kind in ("arrival", "timetable") or result.name.endswith(" served"):
+        return "never" if result.t_s is None else "late or missed"
+    if kind == "comfort" and not result.name.endswith(" emergencies"):
+        if "never drove" in result.sentence:
+            return "never drove"
+        return "peak" if (result.value or 0.0) > (result.limit or 0.0) else SHARE
+    if result.value is None:
+        return "no figure"
+    return _first(kind, result.sentence, vehicles) if kind in _COUNTED else ""
+
+
+def _first(kind: str, sentence: str, vehicles: Sequence[str]) -> str:
+    """Who and what came first, as the sentences of counting criteria end: `first at 9.95 s: a lane 4/0/2, ...`."""
+    found = re.search(r"first at [0-9.]+ s: (.*)", sentence)
+    words = found.group(1) if found else ""
+    parts = []
+    if kind == "background_clean":
+        what, _, words = words.partition(", ")
+        parts.append(what)
+    for side in words.split(" with ")[:2] if kind != "signal_rules" else ():
+        name = side.split(" ")[0]
+        parts.append(name if name in vehicles else "background")
+    return " with ".join(parts)
+
+
+_COUNTED = ("no_collision", "no_red_light", "lane_rules", "background_clean", "signal_rules")

@@ -1,0 +1,201 @@
+"""The viewer's server: the page, the list of runs, manifests, sections, messages, and what a run in progress adds.
+
+| path | gives |
+| --- | --- |
+| `/`, `/viewer.js`, `/viewer.css` | the built page |
+| `api/runs` | one line for each run |
+| `api/run/<id>/manifest` | the run's manifest |
+| `api/run/<id>/section/<key>` | deflated columns of one section |
+| `api/run/<id>/bytes/<block>/<row>`, `api/run/<id>/message?block=&row=` | wire bytes of one message |
+| `api/run/<id>/live`, `api/live` | WebSocket: parts of the manifest that are new, as JSON text, until `done` |
+
+Only GET; ids, keys and numbers are looked up, never joined to a path. Reading a log is done in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from protocols.errors import ConfigError, IcvError
+from sim.report.html import STATIC, Page
+from sim.report.pack.meta import as_json
+from sim.viewer.guard import Guard
+from sim.viewer.opened import OpenRun
+from sim.viewer.shelf import Shelf
+
+LIVE_STEP_S = 0.5  # how often a run in progress is looked at
+MAX_WATCHERS = 32  # pages that follow runs in progress
+_FIXED = ("roads", "rsus", "descriptor", "versions")  # what does not change while a run goes on
+_TYPES = {
+    "index.html": "text/html; charset=utf-8",
+    "viewer.js": "text/javascript; charset=utf-8",
+    "viewer.css": "text/css; charset=utf-8",
+}
+
+
+def make_app(shelf: Shelf, names: Collection[str] = (), static: Path = STATIC) -> Starlette:
+    """The server's application."""
+    page = Page.load(static)
+    texts = {"index.html": page.html, "viewer.js": page.script, "viewer.css": page.style}
+    watchers = asyncio.Semaphore(MAX_WATCHERS)
+
+    async def file(request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        return Response(texts[name], media_type=_TYPES[name]) if name in texts else _no("no page")
+
+    def runs(_: Request) -> Response:
+        return JSONResponse(shelf.lines())
+
+    def manifest(request: Request) -> Response:
+        run = shelf.open(request.path_params["id"])
+        if run is None:
+            return _no("no such run")
+        text = as_json(run.manifest).encode("utf-8", "replace")
+        return Response(text, media_type="application/json")
+
+    def section(request: Request) -> Response:
+        run = shelf.open(request.path_params["id"])
+        data = None if run is None else run.section(request.path_params["key"])
+        return _no("no such section") if data is None else _bytes(data)
+
+    def message(request: Request) -> Response:
+        where = {**request.query_params, **request.path_params}
+        try:
+            block, row = (int(str(where[name])[:12]) for name in ("block", "row"))
+        except (KeyError, ValueError):
+            return PlainTextResponse("expected block and row, two numbers\n", 400)
+        run = shelf.open(where["id"])
+        data = None if run is None else run.message(block, row)
+        return _no("no such message, or the log does not hold it") if data is None else _bytes(data)
+
+    async def live(channel: WebSocket) -> None:
+        ident = channel.path_params.get("id") or await run_in_threadpool(shelf.live_id)
+        run = await run_in_threadpool(_opened, shelf, ident)
+        if run is None or watchers.locked():
+            await channel.close(1013 if run is not None else 1008)
+            return
+        async with watchers:
+            await channel.accept()
+            await _follow(channel, run)
+
+    async def failed(_: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"{error}\n", 422)
+
+    return Starlette(
+        routes=[
+            Route("/", file),
+            Route("/{name}", file),
+            Route("/api/runs", runs),
+            Route("/api/run/{id}/manifest", manifest),
+            Route("/api/run/{id}/section/{key:path}", section),
+            Route("/api/run/{id}/bytes/{block}/{row}", message),
+            Route("/api/run/{id}/message", message),
+            WebSocketRoute("/api/run/{id}/live", live),
+            WebSocketRoute("/api/live", live),
+        ],
+        middleware=[Middleware(Guard, names=names)],
+        exception_handlers={IcvError: failed},
+    )
+
+
+def _no(what: str) -> Response:
+    return PlainTextResponse(f"{what}\n", 404)
+
+
+def _bytes(data: bytes) -> Response:
+    return Response(data, media_type="application/octet-stream")
+
+
+def _opened(shelf: Shelf, ident: str | None) -> OpenRun | None:
+    try:
+        return None if ident is None else shelf.open(ident)
+    except IcvError:
+        return None
+
+
+async def _follow(channel: WebSocket, run: OpenRun) -> None:
+    """Sends what a run in progress adds, until it has ended or nobody listens."""
+    gone = asyncio.create_task(_until_gone(channel))
+    sent: dict[str, Any] = {"meta": {}, "sections": {}}
+    try:
+        while not gone.done():
+            began = time.monotonic()
+            await run_in_threadpool(run.refresh)
+            found = run.manifest
+            growth = _growth(sent, found)
+            if growth is not None:
+                is_done = not found["meta"]["live"]
+                await channel.send_text(json.dumps(growth | {"done": is_done}, allow_nan=False))
+                sent = found
+                if is_done:
+                    break
+            # A long run takes longer to look at: then it is looked at less often.
+            pause = max(LIVE_STEP_S, 3.0 * (time.monotonic() - began))
+            await asyncio.wait({gone}, timeout=pause)
+        if not gone.done():
+            await channel.close()
+    except WebSocketDisconnect:
+        pass
+    finally:
+        gone.cancel()
+
+
+async def _until_gone(channel: WebSocket) -> None:
+    """Returns when the other side has closed; what it says is not read."""
+    while (await channel.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+def _growth(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any] | None:
+    """What of a manifest is new; None for nothing."""
+    if old is new:
+        return None
+    known = old["meta"]
+    changed = {
+        key: value
+        for key, value in new["meta"].items()
+        if key not in known or (key not in _FIXED and known[key] != value)
+    }
+    sections = {
+        key: entry for key, entry in new["sections"].items() if old["sections"].get(key) != entry
+    }
+    return {"meta": changed, "sections": sections, "tables": new["tables"]}
+
+
+# -- serving ---------------------------------------------------------------------------------------------------------
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; ConfigError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}. Give another --port (0: any free one)."
+        ) from error
+
+
+def make_server(app: Starlette) -> uvicorn.Server:
+    """A server for the application, with limits; `run(sockets=[...])` serves until it is told to stop."""
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="off", ws="websockets-sansio", http="h11", ws_max_size=1024,
+        limit_concurrency=128, h11_max_incomplete_event_size=16 * 1024, server_header=False,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    return uvicorn.Server(config)

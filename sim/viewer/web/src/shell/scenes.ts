@@ -1,0 +1,193 @@
+// The middle of the page: one scene, or two side by side under the same camera, with what lies over them.
+import type { ViewerApp } from "../app";
+import { WorldAt } from "../data/world";
+import { Camera } from "../scene/camera";
+import { measureApart } from "../scene/compare";
+import { centre } from "../scene/geometry";
+import { SceneView } from "../scene/view";
+import { mountCard } from "./card";
+import { element, icon, iconButton, say, translated } from "./dom";
+
+const START_SCALE = 5; // pixels per metre around the first vehicle
+const GLIDE_MS = 140;
+const ANIMATION_MS = 220;
+
+export class SceneArea {
+  readonly camera = new Camera();
+  readonly main: SceneView;
+  private readonly second: SceneView | null = null;
+  private readonly overlaid: WorldAt | null = null;
+  private readonly secondHost: HTMLElement;
+  private readonly chip: HTMLElement;
+  private readonly loading: HTMLElement;
+  private readonly updateCard: (view: SceneView) => void;
+  private offset: [number, number] | null = null; // of the camera from whom it follows
+  private lastFollow = 0;
+  private glide: { from: number; scale: number; x: number; y: number; toScale: number; toX: number; toY: number } | null = null;
+  private isPlaced = false;
+
+  constructor(parent: HTMLElement, private readonly app: ViewerApp) {
+    const area = element("section", "scenes", parent);
+    const row = element("div", "scene-row", area);
+    const host = element("div", "scene", row);
+    this.main = new SceneView(host, app, app.run, this.camera, true);
+    this.secondHost = element("div", "scene", row);
+    this.secondHost.hidden = true;
+    if (app.other) {
+      this.second = new SceneView(this.secondHost, app, app.other, this.camera, false);
+      this.overlaid = this.second.world;
+      for (const [box, key] of [[host, "run.a"], [this.secondHost, "run.b"]] as const) {
+        const tag = element("div", `run-tag ${key === "run.b" ? "b" : "a"}`, box);
+        translated(app, () => say(tag, app.t(key)));
+      }
+    }
+    this.updateCard = mountCard(host, app, (width, height) => {
+      this.main.covered = width > 0 ? [0, 0, width, height] : null;
+      app.redraw();
+    });
+    this.chip = element("div", "compare-bar", area);
+    this.chip.hidden = true;
+    this.loading = element("div", "loading-chip", host);
+    this.loading.hidden = true;
+    this.controls(host);
+    const arrange = (): void => {
+      const isSplit = app.mode === "split" && this.second !== null;
+      this.secondHost.hidden = !isSplit;
+      area.classList.toggle("split", isSplit);
+      area.dataset.mode = app.mode;
+      this.main.over = app.mode === "overlay" ? this.overlaid : null;
+    };
+    arrange();
+    app.on("view", arrange);
+    app.addDrawer(() => this.draw());
+  }
+
+  private controls(host: HTMLElement): void {
+    const { app } = this;
+    const box = element("div", "scene-controls", host);
+    const north = element("div", "compass", box);
+    north.append(icon("north"));
+    say(element("span", "", north), "N");
+    iconButton(app, box, "plus", "zoomin", () => this.zoom(1.5));
+    iconButton(app, box, "minus", "zoomout", () => this.zoom(1 / 1.5));
+    iconButton(app, box, "fit", "fit", () => this.fit());
+    const follow = iconButton(app, box, "target", "follow", () => app.follow(!app.following));
+    const show = (): void => {
+      follow.classList.toggle("on", app.following);
+      follow.disabled = app.selected === null;
+    };
+    show();
+    app.on("view", show);
+    app.on("selection", show);
+  }
+
+  zoom(factor: number): void {
+    this.aim(this.camera.x, this.camera.y, (this.glide?.toScale ?? this.camera.scale) * factor);
+  }
+
+  fit(): void {
+    this.app.follow(false);
+    const target = new Camera();
+    target.width = this.main.width;
+    target.height = this.main.height;
+    target.fit(this.app.run.meta.roads.bounds);
+    this.aim(target.x, target.y, target.scale);
+  }
+
+  /** Moves to an actor, near enough to see it. */
+  show(actor: number | null): void {
+    const at = actor === null ? undefined : this.main.world.at.get(actor);
+    if (at === undefined) return;
+    const { world } = this.main;
+    const [x, y] = centre(world.actors[at], world.x[at], world.y[at], world.yaw[at]);
+    this.aim(x, y, Math.max(this.camera.scale, START_SCALE));
+  }
+
+  private aim(x: number, y: number, scale: number): void {
+    const { camera } = this;
+    this.glide = { from: performance.now(), scale: camera.scale, x: camera.x, y: camera.y, toScale: Math.min(80, Math.max(0.02, scale)), toX: x, toY: y };
+    this.app.redraw();
+  }
+
+  private draw(): boolean {
+    const { app, main } = this;
+    const isSplit = app.mode === "split" && this.second !== null;
+    let complete = main.update();
+    if (this.second && app.mode !== "single") complete = this.second.update() && complete;
+    if (!this.isPlaced && complete && main.width > 10) this.place();
+    this.moveCamera();
+    complete = main.draw() && complete;
+    if (this.second && isSplit) complete = this.second.draw() && complete;
+    this.updateCard(main);
+    this.compare();
+    this.loading.hidden = complete || this.isPlaced;
+    if (!this.loading.hidden) say(this.loading, app.t("loading"));
+    return complete;
+  }
+
+  /** Where the page opens: at the selected or first named vehicle, or the whole map. */
+  private place(): void {
+    const { app, main, camera } = this;
+    camera.width = main.width;
+    camera.height = main.height;
+    camera.fit(app.run.meta.roads.bounds);
+    if (app.isLive && main.world.count === 0) return; // nobody is there yet
+    this.isPlaced = true;
+    if (app.selected === null) {
+      const first = Object.values(app.run.meta.vehicles).find((id) => main.world.at.has(id));
+      if (first !== undefined) app.select(first);
+    }
+    const at = app.selected === null ? undefined : main.world.at.get(app.selected);
+    if (at === undefined) return;
+    const { world } = main;
+    [camera.x, camera.y] = centre(world.actors[at], world.x[at], world.y[at], world.yaw[at]);
+    camera.scale = Math.max(camera.scale, START_SCALE);
+    app.follow(true);
+  }
+
+  private moveCamera(): void {
+    const { app, camera, main } = this;
+    const now = performance.now();
+    if (this.glide) {
+      const { glide } = this;
+      const f = Math.min(1, (now - glide.from) / ANIMATION_MS);
+      const ease = 1 - (1 - f) ** 3;
+      camera.scale = glide.scale * (glide.toScale / glide.scale) ** ease;
+      if (!app.following) {
+        camera.x = glide.x + (glide.toX - glide.x) * ease;
+        camera.y = glide.y + (glide.toY - glide.y) * ease;
+      }
+      if (f >= 1) this.glide = null;
+      else app.redraw();
+    }
+    const at = app.following && app.selected !== null ? main.world.at.get(app.selected) : undefined;
+    if (at === undefined) {
+      this.offset = null;
+      return;
+    }
+    const { world } = main;
+    const [x, y] = centre(world.actors[at], world.x[at], world.y[at], world.yaw[at]);
+    if (!this.offset) {
+      this.offset = [camera.x - x, camera.y - y];
+      this.lastFollow = now;
+    }
+    const fade = Math.exp(-Math.min(100, now - this.lastFollow) / GLIDE_MS);
+    this.lastFollow = now;
+    this.offset = [this.offset[0] * fade, this.offset[1] * fade];
+    if (Math.hypot(...this.offset) * camera.scale < 0.5) this.offset = [0, 0];
+    else app.redraw();
+    camera.x = x + this.offset[0];
+    camera.y = y + this.offset[1];
+  }
+
+  private compare(): void {
+    const { app, main, second } = this;
+    this.chip.hidden = !second || app.mode === "single";
+    if (!second || this.chip.hidden) return;
+    const apart = measureApart(main.world, second.world);
+    const parts = [apart.count === 0 ? app.t("together") : app.t("apart").replace("{n}", String(apart.count)).replace("{m}", apart.furthest.toFixed(2)).replace("{who}", apart.who)];
+    if (apart.alone > 0) parts.push(app.t("only").replace("{n}", String(apart.alone)));
+    say(this.chip, parts.join(" · "));
+    this.chip.classList.toggle("differs", apart.count + apart.alone > 0);
+  }
+}

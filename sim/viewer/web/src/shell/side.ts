@@ -1,0 +1,100 @@
+// Panels in tabs beside the scene. A panel is made when its tab is first opened.
+import type { Panel } from "../model";
+import type { ViewerApp } from "../app";
+import { recall, remember } from "../memory";
+import { element, say, translated } from "./dom";
+
+const NARROWEST = 280;
+const KEEP_FOR_SCENE = 320;
+
+export class Side {
+  private readonly root: HTMLElement;
+  private readonly splitter: HTMLElement;
+  private readonly hosts = new Map<string, HTMLElement>();
+  private readonly buttons = new Map<string, HTMLButtonElement>();
+  private readonly body: HTMLElement;
+
+  constructor(private readonly parent: HTMLElement, private readonly app: ViewerApp, private readonly panels: Panel[]) {
+    this.splitter = element("div", "splitter", parent);
+    this.root = element("aside", "side", parent);
+    const tabs = element("div", "tabs", this.root);
+    tabs.setAttribute("role", "tablist");
+    tabs.addEventListener("wheel", (event) => (tabs.scrollLeft += event.deltaY), { passive: true });
+    const edges = (): void => {
+      tabs.classList.toggle("more-left", tabs.scrollLeft > 2);
+      tabs.classList.toggle("more-right", tabs.scrollLeft + tabs.clientWidth < tabs.scrollWidth - 2);
+    };
+    tabs.addEventListener("scroll", edges);
+    new ResizeObserver(edges).observe(tabs);
+    app.on("language", edges);
+    this.body = element("div", "side-body", this.root);
+    for (const panel of panels) {
+      const button = element("button", "tab", tabs);
+      button.type = "button";
+      button.id = `tab-${panel.key}`;
+      button.setAttribute("role", "tab");
+      button.addEventListener("click", () => this.open(panel.key));
+      translated(app, () => say(button, app.t(`panel.${panel.key}`)));
+      this.buttons.set(panel.key, button);
+    }
+    const width = Number(recall("side"));
+    this.resize(width > 0 ? width : Math.min(520, Math.max(340, innerWidth * 0.34)));
+    this.drag();
+    window.addEventListener("resize", () => this.resize(this.root.offsetWidth || Number(recall("side")) || 400));
+    if (panels.length === 0) this.toggle();
+    else this.open(panels.some((panel) => panel.key === app.tab) ? (app.tab as string) : panels[0].key);
+    if (recall("side.hidden") === "yes" && !this.root.hidden) this.toggle();
+  }
+
+  open(key: string): void {
+    const panel = this.panels.find((each) => each.key === key);
+    if (!panel) return;
+    for (const [other, host] of this.hosts) host.style.display = other === key ? "" : "none";
+    for (const [other, button] of this.buttons) {
+      button.classList.toggle("on", other === key);
+      button.setAttribute("aria-selected", String(other === key));
+    }
+    this.buttons.get(key)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.app.tab = key;
+    if (!this.hosts.has(key)) {
+      const host = element("div", "panel-host", this.body);
+      host.dataset.panel = key;
+      this.hosts.set(key, host);
+      try {
+        panel.mount(host, this.app);
+      } catch (error) {
+        console.error(error);
+      }
+    }
+    this.app.tell("view");
+  }
+
+  toggle(): void {
+    this.root.hidden = !this.root.hidden;
+    this.splitter.hidden = this.root.hidden;
+    remember("side.hidden", this.root.hidden ? "yes" : "no");
+  }
+
+  private resize(width: number): void {
+    const room = this.parent.clientWidth || innerWidth;
+    const w = Math.round(Math.max(NARROWEST, Math.min(width, room - KEEP_FOR_SCENE)));
+    this.root.style.width = `${w}px`;
+  }
+
+  private drag(): void {
+    let isDown = false;
+    this.splitter.addEventListener("pointerdown", (event) => {
+      isDown = true;
+      this.splitter.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    });
+    this.splitter.addEventListener("pointermove", (event) => {
+      if (isDown) this.resize(this.parent.getBoundingClientRect().right - event.clientX);
+    });
+    for (const type of ["pointerup", "pointercancel"] as const)
+      this.splitter.addEventListener(type, () => {
+        if (isDown) remember("side", String(this.root.offsetWidth));
+        isDown = false;
+      });
+  }
+}
