@@ -271,7 +271,8 @@ class RoadsideUnit:
                     request_id=answer.request_id,
                     status=answer.status,
                     phase_id=node.phase_id[answer.group],
-                    until_ns=answer.until_ns,
+                    # A stage that ended before the run began has no stamp on the wire.
+                    until_ns=max(answer.until_ns, 0),
                     reason=answer.reason,
                 ),
             )

@@ -258,6 +258,7 @@ class _Builder:
             ),
             facts=self.facts,
             check=self.options.check,
+            lap=self._lap if self.carried is None else None,
             faults=faults,
             edits=edits,
         )  # fmt: skip
@@ -444,6 +445,10 @@ class _Builder:
                 out["planner_ms_mean"] = unit.plans.mean_ms
                 out["planner_ms_p99"] = unit.plans.quantile_ms(0.99)
         return out
+
+    def _lap(self) -> dict[str, float]:
+        """What every unit in this process cost since last asked; nothing of those elsewhere."""
+        return {name: ms for unit in self.timed for name, ms in unit.lap().items()}
 
     def picture(self, loop: Loop, verdict: Verdict, digest: str) -> RunPicture | None:
         """What run.png is drawn from."""

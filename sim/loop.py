@@ -15,10 +15,11 @@ import numpy as np
 
 from protocols import codec, topics
 from protocols.bus import Bus, where
-from protocols.errors import UnitError
+from protocols.errors import CodecError, UnitError
 from protocols.judging import Event, EventKind, RunFacts
 from protocols.messages import (
     BasicSafetyBatch,
+    Message,
     RequestStatus,
     RoadsideCoordination,
     SignalCommand,
@@ -89,6 +90,7 @@ class Loop:
     check: ReplayCheck | None = None  # a recording that this run must equal
     pace: RealTime | None = None  # None: as fast as it goes
     faults: Faults | None = None  # of the scene; bus, air and ports have theirs already
+    lap: Callable[[], Mapping[str, float]] | None = None  # what units cost since last asked, ms
     edits: Edited | None = None  # what becomes of single messages; the air has it already
     chain: DigestChain = field(default_factory=DigestChain)
     _seq: dict[str, int] = field(default_factory=dict)
@@ -133,6 +135,8 @@ class Loop:
         self.chain.truth(world.states)
         digest = self.chain.close_tick(tick)
         self.log.digest(digest)
+        if self.lap is not None and tick and t_ns % NS_PER_S == 0:
+            self.log.timing(t_ns, self.lap())
         self._last_digest = digest.digest
         if self.check is not None:
             self.check.feed(digest)
@@ -202,7 +206,7 @@ class Loop:
                 is_any = True
                 self._send(now, name, item)
             if outbox.plan is not None:
-                data = codec.encode(outbox.plan)
+                data = _encoded(name, now, outbox.plan)
                 self._record("obu/plan", name, now.t_ns, data)
             if outbox.notes:
                 self.log.notes(name, now.t_ns, outbox.notes)
@@ -227,7 +231,7 @@ class Loop:
             if not batch.station_id.size:
                 return
             item = Transmission(item.topic, batch)
-        data = codec.encode(item.message)
+        data = _encoded(name, now, item.message)
         is_garbled = self.faults is not None and self.faults.messages.is_garbled(name, now.t_ns)
         if self.faults is not None and is_garbled:
             data = self.faults.messages.garbled(name, now.t_ns, item.topic, data)
@@ -370,7 +374,7 @@ class Loop:
                 self.chain.command(name, outbox.vehicle)
             if outbox.signals is not None:
                 signals.append(outbox.signals)
-                data = codec.encode(outbox.signals)
+                data = _encoded(name, now, outbox.signals)
                 self.chain.command(name, outbox.signals)
                 self._record("cmd/signal", name, now.t_ns, data)
         return vehicles, signals
@@ -380,6 +384,14 @@ class Loop:
         seq = self._seq.get(key, 0)
         self._seq[key] = seq + 1
         self.log.message(topic, name, seq, t_ns, data)
+
+
+def _encoded(name: str, now: Now, message: Message) -> bytes:
+    """Wire bytes of what a unit gave; UnitError when a value cannot be on the wire, for that is the unit's fault and no bad input."""
+    try:
+        return codec.encode(message)
+    except CodecError as error:
+        raise UnitError(f"{where(name, now)} answered nonsense: {error}") from error
 
 
 _NOTHING = Readings()

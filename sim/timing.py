@@ -39,6 +39,11 @@ class Durations:
         return self._count
 
     @property
+    def total_ns(self) -> int:
+        """All of them together."""
+        return self._total_ns
+
+    @property
     def mean_ms(self) -> float:
         """Mean in milliseconds; 0 when nothing was timed."""
         return self._total_ns / self._count / 1e6 if self._count else 0.0
@@ -59,11 +64,23 @@ class TimedUnit:
         self._clock = clock
         self.calls = Durations()
         self.plans = Durations()
+        self._lap = {"call": (0, 0), "plan": (0, 0)}  # of which `lap` has told
 
     def renew(self, unit: Participant) -> TimedUnit:
         """Times `unit` from now on, on top of what was counted: the same unit, started over."""
         self._unit = unit
         return self
+
+    def lap(self) -> dict[str, float]:
+        """Mean cost of a call, and of a call that planned, since last asked: `<unit> call_ms`, `<unit> plan_ms`; nothing for none."""
+        out = {}
+        for what, durations in (("call", self.calls), ("plan", self.plans)):
+            count, total_ns = durations.count, durations.total_ns
+            before, before_ns = self._lap[what]
+            if count > before:
+                out[f"{self.name} {what}_ms"] = (total_ns - before_ns) / (count - before) / 1e6
+                self._lap[what] = (count, total_ns)
+        return out
 
     @property
     def name(self) -> str:

@@ -164,7 +164,9 @@ def read_chunk(file: BinaryIO, chunk: Chunk, path: Path) -> bytes:
     file.seek(chunk.at)
     data = file.read(chunk.length)
     try:
-        raw = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        # Never more than the chunk says it holds, whatever the data would unfold to.
+        with zstandard.ZstdDecompressor().stream_reader(data) as stream:
+            raw = stream.read(chunk.size + 1)
     except zstandard.ZstdError as error:
         if chunk.is_whole:
             raise LogError(f"{path}: the chunk at byte {chunk.at} is damaged ({error})") from error

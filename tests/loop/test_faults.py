@@ -272,6 +272,25 @@ def test_a_unit_that_breaks_down_in_earnest_is_still_an_infrastructure_error(
     assert log_of_path(tmp_path).digests().tick.size == 300
 
 
+def test_a_unit_whose_numbers_cannot_be_on_the_wire_is_an_infrastructure_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sim import units
+    from vehicle.fleet import FleetUnit
+
+    class Wild(FleetUnit):
+        def on_tick(self, now: Now, inbox: Inbox) -> Outbox:
+            out = super().on_tick(now, inbox)
+            if now.tick >= 300:
+                for item in out.transmissions:
+                    item.message.speed_mps[:] = np.nan
+            return out
+
+    monkeypatch.setattr(units, "FleetUnit", Wild)
+    with pytest.raises(UnitError, match=r"unit fleet at tick 3\d\d .*nonsense.*speed_mps"):
+        run(scene(EVERY_KIND), tmp_path)
+
+
 def log_of_path(folder: Path) -> LogReader:
     return LogReader.open(folder / "run.mcap")
 

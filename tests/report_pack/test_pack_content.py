@@ -221,6 +221,17 @@ def test_delivery_ratio_counts_pairs_that_are_not_out_of_range(pack: Pack, log: 
     assert y == pytest.approx(heard / possible, abs=1e-6)
 
 
+def test_planner_time_is_what_the_log_says_second_by_second(pack: Pack, log: LogReader) -> None:
+    said = [(t, table) for t, table in log.timing() if "wall_s" not in table]
+    assert [t for t, _ in said] == [k * 10**9 for k in range(1, 40)]
+    t, y = curve(pack, "plan_time/bus1")
+    assert t.tolist() == list(range(1_000, 40_000, 1_000))
+    assert y == pytest.approx([table["obu/bus1 plan_ms"] for _, table in said], rel=1e-6)
+    assert (y > 0).all()
+    costs = pack.manifest["meta"]["facts"]["timing"]
+    assert min(y) / 2 < costs["planner_ms_mean"] < max(y) * 2
+
+
 def test_background_speed_leaves_automated_vehicles_and_people_out(
     pack: Pack, log: LogReader
 ) -> None:

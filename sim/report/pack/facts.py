@@ -23,7 +23,7 @@ from sim.report.pack import traces, world
 from sim.report.pack.ahead import Neighbours, around
 from sim.report.pack.blocks import Block
 from sim.report.pack.messages import BlockMessages
-from sim.report.pack.source import Rows, Source
+from sim.report.pack.source import WHOLE_RUN, Rows, Source
 from sim.report.pack.world import Frames, due, records
 
 SECOND_MS = 1000
@@ -53,6 +53,7 @@ class Facts:
     traffic: tuple[I64, F64, F64]  # t, number of background vehicles, their mean speed
     delivery: dict[int, tuple[I64, I64, I64]]  # topic -> t, heard, reachable
     plans: dict[str, tuple[I64, F64, F64]]  # vehicle -> t, candidates, cost
+    costs: list[tuple[str, int, float]]  # "<unit> plan_ms" and the like, t, ms: means of a second
     messages: int
     held: int  # messages whose bytes the log has
 
@@ -87,6 +88,7 @@ def gather(source: Source, block: Block, people: People) -> Facts:
             name: (plans.frames.t, plans.candidates, plans.cost)
             for name, plans in block.plans.items()
         },
+        costs=_costs(source, parts),
         messages=int(block.messages.t.size),
         held=int((block.messages.place[:, 0] >= 0).sum()),
     )
@@ -120,6 +122,20 @@ def _notes(source: Source, parts: list[Rows]) -> list[tuple[str, str, int, float
                 raise LogError(f"{source.path}: a note cannot be read ({error})") from error
             for name, value in zip(proto.name, proto.value, strict=False):
                 out.append((sender, name, t_ns // 1_000_000, value))
+    return out
+
+
+def _costs(source: Source, parts: list[Rows]) -> list[tuple[str, int, float]]:
+    """What units cost, second by second; the record of the whole run is another thing."""
+    out = []
+    for t_ns, data in records(parts, source.channels("log/timing")):
+        try:
+            proto = log_pb2.Timing.FromString(data)
+        except DecodeError as error:
+            raise LogError(f"{source.path}: a timing cannot be read ({error})") from error
+        table = dict(zip(proto.name, proto.cpu_s, strict=False))
+        if WHOLE_RUN not in table:
+            out += [(name, t_ns // 1_000_000, value) for name, value in table.items()]
     return out
 
 

@@ -120,6 +120,20 @@ def _schedule(
 
 
 def _planner(name: str, facts: Sequence[Facts]) -> list[Curve]:
+    costs = [
+        (t, ms) for block in facts for key, t, ms in block.costs if key == f"obu/{name} plan_ms"
+    ]
+    out = []
+    if costs:
+        out.append(
+            Curve(f"plan_time/{name}", "Planner: time of a cycle (mean of a second; about the machine)",
+                  "规划器:每周期耗时(每秒均值,与机器有关)", "ms", "planner", name,
+                  np.array([t for t, _ in costs], np.int64), np.array([ms for _, ms in costs]))
+        )  # fmt: skip
+    return out + _choices(name, facts)
+
+
+def _choices(name: str, facts: Sequence[Facts]) -> list[Curve]:
     parts = [block.plans[name] for block in facts if name in block.plans]
     if not parts:
         return []

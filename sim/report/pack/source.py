@@ -27,6 +27,7 @@ from sim.radio.fates import I64
 
 BLOCK_NS = 30_000_000_000
 KEPT_BYTES = 24 * 1024 * 1024  # of walked chunks; two blocks of a full corridor
+WHOLE_RUN = "wall_s"  # a timing that holds this is that of the whole run
 MAX_BLOCKS = 20_000  # a week of simulated time; more is a damaged stamp
 _LENGTH = struct.Struct("<Q")
 _IS_MESSAGE, _RECORD, _HEAD = 5, 9, 9 + 22
@@ -215,7 +216,8 @@ class Source:
             proto = log_pb2.Timing.FromString(data)
         except DecodeError as error:
             raise LogError(f"{self.path}: a timing cannot be read ({error})") from error
-        return dict(zip(proto.name, proto.cpu_s, strict=False))
+        table = dict(zip(proto.name, proto.cpu_s, strict=False))
+        return table if WHOLE_RUN in table else {}  # a run that broke off has those of its seconds
 
     # -- inside --------------------------------------------------------------------------------------------------
 

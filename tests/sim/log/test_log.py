@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -303,3 +304,18 @@ def test_spat_in_the_log_is_the_message_that_was_sent(logged: tuple[Path, Run]) 
     assert isinstance(message, Spat)
     assert (message.t_ns, message.node_id, message.name) == (30 * TICK, 3, "J1")
     assert message.phases[0].min_end_ns == 31 * TICK
+
+
+def test_a_chunk_that_unfolds_to_more_than_it_says_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.mcap"
+    Run().write(path)
+    data = bytearray(path.read_bytes())
+    with path.open("rb") as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    chunk = summary.chunk_indexes[1]
+    head = chunk.chunk_start_offset + 9
+    struct.pack_into("<Q", data, head + 16, 1000)  # the uncompressed size that the chunk claims
+    path.write_bytes(data)
+    with pytest.raises(LogError, match="checksum"):
+        list(LogReader.open(path).world())
