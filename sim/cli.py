@@ -423,7 +423,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="maps, traffic, recording, corridor, startup, memory, bus, sensing, carla, suite or all."
+            help="maps, traffic, recording, corridor, startup, memory, bus, sensing, carla, suite, report or all."
         ),
     ] = "all",
     runs: Annotated[int, typer.Option(min=1, max=100, help="Repetitions of each figure.")] = 3,

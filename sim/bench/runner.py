@@ -26,6 +26,7 @@ NAMES = (
     "sensing",
     "carla",
     "suite",
+    "report",
 )
 
 

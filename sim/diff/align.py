@@ -57,8 +57,9 @@ class Aligner:
             return Matched(same=len(a))
         out = Matched()
         a, b = self.left_a + a, self.left_b + b
-        a, b = _equal(a, b, out)
+        a, b = _one_a_tick(a, b, out)
         if a and b:
+            a, b = _equal(a, b, out)
             a, b = _by_content(a, b, out, is_moved=False)
             a, b = _by_name(a, b, out)
             a, b = _by_content(a, b, out, is_moved=True)
@@ -73,6 +74,25 @@ class Aligner:
         if len(out.pairs) > 1:
             out.pairs = _swapped(out.pairs)
         return out
+
+
+def _one_a_tick(a: list[Item], b: list[Item], out: Matched) -> tuple[list[Item], list[Item]]:
+    """The usual stream: one record a tick on both sides, numbered alike. Saves hashing what they hold."""
+    there = {item[0]: item for item in b}
+    if len(there) != len(b) or len({item[0] for item in a}) != len(a):
+        return a, b
+    alone = []
+    for item in a:
+        other = there.get(item[0])
+        if other is None or other[1] != item[1]:
+            alone.append(item)
+            continue
+        del there[item[0]]
+        if other[2] == item[2]:
+            out.same += 1
+        else:
+            out.pairs.append(Pair(item, other, How.FIELD))
+    return alone, list(there.values())
 
 
 def _equal(a: list[Item], b: list[Item], out: Matched) -> tuple[list[Item], list[Item]]:
@@ -154,13 +174,16 @@ def _may_be(one: object, two: object) -> bool:
 
 def _swapped(pairs: list[Pair]) -> list[Pair]:
     """Marks pairs that have changed places: content against content, or time against time."""
-    held = {pair.a[2]: k for k, pair in enumerate(pairs) if pair.how is How.FIELD}
     marks: set[int] = set()
     for k, pair in enumerate(pairs):
-        if pair.how is How.FIELD:
-            other = held.get(pair.b[2])
-            if other is not None and other != k and pairs[other].b[2] == pair.a[2]:
-                marks |= {k, other}
+        for m in range(k + 1, min(k + 4, len(pairs))):
+            other = pairs[m]
+            if (
+                pair.how is other.how is How.FIELD
+                and pair.b[2] == other.a[2]
+                and other.b[2] == pair.a[2]
+            ):
+                marks |= {k, m}
     moved = [(k, pair) for k, pair in enumerate(pairs) if pair.how is How.MOVED]
     for (k, one), (m, two) in pairwise(moved):
         if (one.a[0], one.b[0]) == (two.b[0], two.a[0]):

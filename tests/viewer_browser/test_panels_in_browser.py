@@ -65,6 +65,8 @@ def test_a_message_of_many_stations_shows_each_at_each_receiver(report: Report) 
     view = report("plain", "#t=10")
     panel = view.open("messages")
     panel.get_by_label("Search: rsu 1234 size>500 speed>20").fill("rows>10")
+    expect(panel.locator(".p-message[data-index]").first).to_contain_text("fleet")
+    expect(panel.get_by_role("status").first).to_have_text(re.compile(r"^(?!2511 )\d+ of \d+$"))
     row = panel.locator(".p-message[data-index][data-time=now]")
     row.click()
     details = panel.locator(".p-details")
@@ -170,7 +172,7 @@ def test_events_signals_and_an_actor_are_told(report: Report) -> None:
     view = report("silent", "#t=9")
     events = view.open("events")
     expect(events).to_contain_text("fault began")
-    events.get_by_text("fault began").first.click()
+    events.locator(".p-event", has_text="fault began").click()
     expect(view.time).to_have_text("0:08.0")
     view.keep("events")
     signals = view.open("signals")
@@ -182,15 +184,32 @@ def test_events_signals_and_an_actor_are_told(report: Report) -> None:
 
 
 def test_what_a_unit_perceives_is_laid_over_the_truth(report: Report) -> None:
-    view = report("island", "#t=15")
+    view = report("plain", "#t=20")
+    view.press("Escape", "0")
     view.drawn()
-    without = view.picture()
-    view.page.evaluate("icv.app.selectUnit('rsu/library')")
-    expect(view.card).to_contain_text("perceives")
-    expect(view.card).to_contain_text(re.compile(r"\d+ objects"))
+    box = view.page.locator(".scene-canvas").bounding_box()
+    assert box is not None
+    places = view.page.evaluate("icv.app.run.meta.rsus.map(r => [r.name, icv.scenes.camera.sx(r.x), icv.scenes.camera.sy(r.y)])")  # fmt: skip
+    seen = {}
+    for name, x, y in places:
+        view.page.mouse.click(box["x"] + x, box["y"] + y)
+        expect(view.card.locator("b")).to_have_text(f"rsu/{name}")
+        expect(view.card).to_contain_text(re.compile(rf"\d+ objects \(rsu/{name}\)"))
+        found = re.search(r"(\d+) objects", view.card.inner_text())
+        assert found is not None
+        seen[name] = int(found[1])
+    best = max(seen, key=lambda name: seen[name])
+    assert seen[best] >= 1
+    _, x, y = next(place for place in places if place[0] == best)
+    view.page.mouse.click(box["x"] + x, box["y"] + y)
+    for _ in range(7):
+        view.page.mouse.wheel(0, -300)
     view.drawn()
-    assert view.picture() != without
+    with_objects = view.picture()
     view.keep("perceived")
+    view.page.evaluate("icv.app.setLayer('perceived', false)")
+    view.drawn()
+    assert view.picture() != with_objects
 
 
 def test_hiding_the_panels_gives_the_scene_their_room(report: Report) -> None:

@@ -43,7 +43,7 @@ class ViewerPage:
             self.page.wait_for_timeout(30)
 
     def drawn(self) -> None:
-        """Waits until the picture shows the moment of the clock, camera at rest."""
+        """Waits until the picture shows the moment of the clock; the camera at rest, unless the run plays."""
         self.page.evaluate(
             """async () => {
               const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
@@ -51,7 +51,7 @@ class ViewerPage:
               const key = () => [scenes.camera.x, scenes.camera.y, scenes.camera.scale, scenes.main.roads.isRough(scenes.camera)].join();
               for (let before = ''; ; before = key()) {
                 await frame();
-                if (app.frame.complete && app.frame.timeMs === app.timeMs && key() === before) return;
+                if (app.frame.complete && app.frame.timeMs === app.timeMs && (app.playing || key() === before)) return;
               }
             }"""
         )

@@ -44,5 +44,5 @@ export default defineConfig({
       },
     },
   ],
-  test: { include: ["test/**/*.test.ts", "src/**/*.test.ts"], environment: "node" },
+  test: { include: ["test/**/*.test.ts", "src/**/*.test.ts"], environment: "node", css: true },
 });

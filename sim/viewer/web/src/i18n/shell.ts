@@ -1,7 +1,8 @@
 // Text of the page around the panels.
 export const shellStrings: Record<"en" | "zh", Record<string, string>> = {
   en: {
-    "outcome.pass": "PASS", "outcome.fail": "FAIL", "outcome.infrastructure": "INFRASTRUCTURE ERROR", "outcome.live": "RUNNING", "outcome.none": "NO VERDICT",
+    "outcome.pass": "PASS", "outcome.fail": "FAIL", "outcome.infrastructure": "INFRASTRUCTURE ERROR", "outcome.live": "RUNNING", "outcome.running": "RUNNING", "outcome.none": "NO VERDICT", "outcome.incomplete": "NO VERDICT", "outcome.bad": "BAD INPUT", "outcome.nothing": "NOTHING RAN", "outcome.unreadable": "UNREADABLE",
+    "live.sentence": "the run is in progress", "live.waiting": "Waiting for the first part of the log: a run writes it piece by piece, the first one comes soon …",
     "seed": "seed", "digest": "digest", "compared": "compared with",
     "play": "Play (Space)", "pause": "Pause (Space)", "speed": "Speed", "live": "LIVE",
     "theme": "Light or dark", "language": "中文", "language.hint": "Chinese / English (L)", "help": "Keys (?)", "layers": "What is shown", "share": "Copy a link to this moment", "copied": "Link copied",
@@ -21,11 +22,12 @@ export const shellStrings: Record<"en" | "zh", Record<string, string>> = {
     "help.ends": "beginning, end", "help.updown": "faster, slower", "help.zoom": "closer, farther", "help.fit": "whole map", "help.follow": "follow the selected actor", "help.next": "select the next, previous named vehicle", "help.esc": "select nothing",
     "help.language": "English, Chinese", "help.theme": "light, dark", "help.panels": "hide or show the panels", "help.help": "this list", "help.mouse": "Mouse: drag to move, wheel to zoom at the pointer, click an actor to select it, double click to follow it.",
     "error.title": "This run cannot be shown", "error.back": "All runs", "error.old": "This browser is too old for this page: it cannot inflate data. Chrome 80, Firefox 113 and Safari 16.4 or later can.",
-    "timeline": "Time",
+    "timeline": "Time", "scene": "The scene from above",
     "panel.runs": "Runs",
   },
   zh: {
-    "outcome.pass": "通过", "outcome.fail": "未通过", "outcome.infrastructure": "环境错误", "outcome.live": "运行中", "outcome.none": "无结论",
+    "outcome.pass": "通过", "outcome.fail": "未通过", "outcome.infrastructure": "环境错误", "outcome.live": "运行中", "outcome.running": "运行中", "outcome.none": "无结论", "outcome.incomplete": "无结论", "outcome.bad": "输入有误", "outcome.nothing": "没有运行", "outcome.unreadable": "无法读取",
+    "live.sentence": "运行正在进行", "live.waiting": "正在等待日志的第一部分：运行分段写入日志，第一段即将到来……",
     "seed": "种子", "digest": "摘要", "compared": "对比",
     "play": "播放（空格）", "pause": "暂停（空格）", "speed": "速度", "live": "实时",
     "theme": "浅色 / 深色", "language": "EN", "language.hint": "中文 / 英文（L）", "help": "快捷键（?）", "layers": "显示内容", "share": "复制此刻的链接", "copied": "链接已复制",
@@ -45,7 +47,7 @@ export const shellStrings: Record<"en" | "zh", Record<string, string>> = {
     "help.ends": "开头、结尾", "help.updown": "加快、减慢", "help.zoom": "放大、缩小", "help.fit": "全图", "help.follow": "跟随所选参与者", "help.next": "选择下一辆、上一辆有名称的车", "help.esc": "取消选择",
     "help.language": "中文、英文", "help.theme": "浅色、深色", "help.panels": "隐藏或显示面板", "help.help": "本列表", "help.mouse": "鼠标：拖动平移，滚轮在指针处缩放，单击选择参与者，双击跟随。",
     "error.title": "无法显示此次运行", "error.back": "全部运行", "error.old": "浏览器版本过旧，无法解压数据。请使用 Chrome 80、Firefox 113、Safari 16.4 或更新版本。",
-    "timeline": "时间",
+    "timeline": "时间", "scene": "俯视场景",
     "panel.runs": "运行列表",
   },
 };

@@ -1,5 +1,6 @@
 // The verdict: outcome, every criterion (failed ones first) with its margin and its moment, numbers per vehicle.
 import type { App, Criterion, Run } from "../model";
+import { criterionName, metricWord } from "../i18n/criteria";
 import { el } from "./dom";
 import { clock, figure, metricName, unitText } from "./format";
 import { panelOf, redrawOnGrowth } from "./frame";
@@ -54,7 +55,7 @@ function criterionItem(app: App, criterion: Criterion): HTMLElement {
   const content = [
     el("span", { class: "p-mark", role: "img", "aria-label": word, title: word }, criterion.passed ? "✓" : "✗"),
     el("span", { class: "p-sentence" }, criterion.sentence),
-    el("span", { class: "p-below" }, el("span", {}, criterion.name), el("span", { class: "p-value" }, valueText(app, criterion), twin(app, criterion))),
+    el("span", { class: "p-below" }, el("span", { class: "p-criterion-name", title: criterion.name }, criterionName(app, criterion.name)), el("span", { class: "p-value" }, valueText(app, criterion), twin(app, criterion))),
     marginBar(app, criterion),
     el("span", { class: "p-when" }, criterion.t_s === null ? "" : clock(criterion.t_s * 1000)),
   ];
@@ -135,7 +136,8 @@ function numbers(app: App): HTMLElement {
   const other = app.other?.meta.numbers;
   const body = el("tbody");
   for (const metric of metrics) {
-    const [name, unit] = metricName(metric);
+    const [plain, unit] = metricName(metric);
+    const name = metricWord(app, metric) ?? plain;
     const row = el("tr", {}, el("th", { scope: "row", title: metric }, unit ? `${name} (${unit})` : name));
     for (const [vehicle, values] of vehicles) {
       const cell = el("td", {}, figure(values[metric]));

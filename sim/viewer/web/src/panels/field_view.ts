@@ -11,6 +11,10 @@ export interface FieldWords {
   t(key: string): string;
   /** What a value of this field means to a reader ("12 (bus1)"), null when it is just a value. */
   meaning(field: FieldSpec, value: Value): string | null;
+  /** What the message compared with says of the value in this range; null when the same. */
+  says?(range: ByteRange): string | null;
+  /** Whether anything in the range differs from the message compared with. */
+  touches?(range: ByteRange): boolean;
 }
 
 export interface FieldView {
@@ -65,15 +69,23 @@ function mark(element: HTMLElement, range: ByteRange): void {
   element.dataset.end = String(range[1]);
 }
 
+/** Marks what differs from the message compared with. */
+function markDifference(element: HTMLElement, range: ByteRange, words: FieldWords): void {
+  const said = words.says?.(range) ?? null;
+  element.classList.toggle("p-differs", said !== null);
+  if (said !== null) element.title = `${words.t("compare.second")}: ${said}`;
+  else if (words.says) element.removeAttribute("title");
+}
+
 function messageBody(message: MessageNode, words: FieldWords, ends: (() => void)[]): HTMLElement {
   const { table, rest } = columnsOf(message);
   const body = el("div", { class: "p-message-body" });
   const list = el("dl", { class: "p-values" });
   const below: HTMLElement[] = [];
   for (const node of rest) {
-    if (node.kind === "value") list.append(valueLine(node.field, words.meaning(node.field, node.value) ?? valueText(node.field, node.value), node.range));
+    if (node.kind === "value") list.append(valueLine(node.field, words.meaning(node.field, node.value) ?? valueText(node.field, node.value), node.range, words));
     else if (node.kind === "list") below.push(loneList(node, words, ends));
-    else if (node.kind === "message") below.push(group(node.field?.name ?? "", node.range, messageBody(node, words, ends)));
+    else if (node.kind === "message") below.push(group(node.field?.name ?? "", node.range, messageBody(node, words, ends), words));
     else if (node.kind === "messages") below.push(messagesGroup(node, words, ends));
     else below.push(oddLine(node, words));
   }
@@ -84,7 +96,7 @@ function messageBody(message: MessageNode, words: FieldWords, ends: (() => void)
   return body;
 }
 
-function valueLine(field: FieldSpec, text: string, range: ByteRange): HTMLElement {
+function valueLine(field: FieldSpec, text: string, range: ByteRange, words: FieldWords): HTMLElement {
   const [name, unit] = nameAndUnit(field.name);
   const line = el(
     "div",
@@ -93,11 +105,16 @@ function valueLine(field: FieldSpec, text: string, range: ByteRange): HTMLElemen
     el("dd", {}, text, unit && !field.name.endsWith("_ns") ? el("span", { class: "p-unit" }, ` ${unit}`) : null),
   );
   mark(line, range);
+  const said = words.says?.(range) ?? null;
+  if (said !== null) {
+    line.classList.add("p-differs");
+    line.querySelector("dd")!.append(el("span", { class: "p-other p-changed" }, said));
+  }
   return line;
 }
 
-function group(title: string, range: ByteRange, content: HTMLElement, isOpen = true): HTMLElement {
-  const summary = el("summary", {}, title);
+function group(title: string, range: ByteRange, content: HTMLElement, words: FieldWords, isOpen = true): HTMLElement {
+  const summary = el("summary", { class: words.touches?.(range) ? "p-differs" : null }, title);
   mark(summary, range);
   return el("details", { class: "p-group", open: isOpen }, summary, content);
 }
@@ -116,16 +133,17 @@ function messagesGroup(node: MessagesNode, words: FieldWords, ends: (() => void)
         return { text: words.meaning(cell.field, cell.value) ?? valueText(cell.field, cell.value), range: cell.range };
       },
       (row) => node.items[row]!.range,
+      words,
       ends,
     );
-    return group(title, node.range, lines);
+    return group(title, node.range, lines, words);
   }
   const content = el("div", {});
   const fill = (): void => {
     if (content.childElementCount) return;
     node.items.forEach((item, index) => content.append(lazyGroup(`${node.field.name}[${index}]${nameOf(item)}`, item, words, ends)));
   };
-  const element = group(title, node.range, content, node.items.length <= 40);
+  const element = group(title, node.range, content, words, node.items.length <= 40);
   if (node.items.length <= 40) fill();
   element.addEventListener("toggle", fill);
   return element;
@@ -139,7 +157,7 @@ function nameOf(item: MessageNode): string {
 
 function lazyGroup(title: string, item: MessageNode, words: FieldWords, ends: (() => void)[]): HTMLElement {
   const content = el("div", {});
-  const element = group(title, item.range, content, false);
+  const element = group(title, item.range, content, words, false);
   element.addEventListener("toggle", () => {
     if (!content.childElementCount) content.append(messageBody(item, words, ends));
   });
@@ -151,7 +169,7 @@ function loneList(node: ListNode, words: FieldWords, ends: (() => void)[]): HTML
   const preview = node.values.slice(0, 4).map((value) => valueText(node.field, value));
   const title = `${name}${unit ? ` (${unit})` : ""} × ${node.values.length}: ${preview.join(", ")}${node.values.length > 4 ? ", …" : ""}`;
   const content = el("div", {});
-  const element = group(title, node.range, content, false);
+  const element = group(title, node.range, content, words, false);
   element.addEventListener("toggle", () => {
     if (!content.childElementCount) content.append(columnTable({ columns: [node], rows: node.values.length }, words, ends));
   });
@@ -169,6 +187,7 @@ function columnTable(table: ColumnTable, words: FieldWords, ends: (() => void)[]
       return { text: words.meaning(list.field, value) ?? valueText(list.field, value), range: list.ranges[row]! };
     },
     null,
+    words,
     ends,
     columns.map((column) => column.range),
   );
@@ -190,6 +209,7 @@ function grid(
   rows: number,
   cellAt: (row: number, column: number) => Cell,
   rowRange: ((row: number) => ByteRange) | null,
+  words: FieldWords,
   ends: (() => void)[],
   headRanges: ByteRange[] = [],
 ): HTMLElement {
@@ -205,7 +225,10 @@ function grid(
     const [name, unit] = nameAndUnit(field.name);
     const cell = el("span", { role: "columnheader", title: field.name }, name, unit && unit !== "ns" ? el("span", { class: "p-unit" }, unit) : null);
     const range = headRanges[column];
-    if (range) mark(cell, range);
+    if (range) {
+      mark(cell, range);
+      cell.classList.toggle("p-differs", words.touches?.(range) ?? false);
+    }
     head.append(cell);
   });
   head.style.gridTemplateColumns = template;
@@ -233,6 +256,7 @@ function grid(
         const { text, range } = cellAt(index, column);
         setText(cell, text);
         mark(cell, range);
+        markDifference(cell, range, words);
       }
     },
   });

@@ -10,6 +10,7 @@ import { hexText, hexView } from "./hex_view";
 import { fateText } from "./messages";
 import { typeOfTopic } from "./schemas";
 import { byReceiver, DELIVERED, type FateMatrix, type MessageAt, type MessageLine, type Traffic } from "./traffic";
+import { compareWithTwin, type Twin } from "./twin_message";
 import { VirtualRows } from "./virtual_rows";
 
 const LATENCY_CAP_US = 65535;
@@ -47,7 +48,10 @@ export function detailsView(context: Context, host: HTMLElement, traffic: Traffi
     if (line.rows === 0) who.append(el("p", { class: "p-muted" }, app.t("messages.not_on_air")));
     else if (fates) who.append(...receivers(app, line, fates, message, ends));
     else who.append(el("p", { class: "p-muted" }, app.t("messages.no_fates")));
-    if (bytes) content(app, actions, what, bytes, message, ends);
+    const twin = await orNull(compareWithTwin(app, line, message, isCurrent));
+    if (!isCurrent()) return;
+    if (twin) who.prepend(twin.root);
+    if (bytes) content(app, actions, what, bytes, message, ends, twin);
     else {
       const { budget } = app.run.meta;
       what.append(el("p", { class: "p-note" }, app.t("messages.no_bytes"), " ", app.language === "zh" ? budget.sentence_zh : budget.sentence_en));
@@ -172,7 +176,7 @@ function stationText(app: App, id: number): string {
   return name ? `${id} (${name})` : String(id);
 }
 
-function content(app: App, actions: HTMLElement, host: HTMLElement, bytes: Uint8Array, message: MessageNode | null, ends: (() => void)[]): void {
+function content(app: App, actions: HTMLElement, host: HTMLElement, bytes: Uint8Array, message: MessageNode | null, ends: (() => void)[], twin: Twin | null): void {
   const names = new Map(app.run.meta.actors.filter((actor) => actor.name).map((actor) => [actor.id, actor.name]));
   const words: FieldWords = {
     t: (key) => app.t(key),
@@ -180,6 +184,8 @@ function content(app: App, actions: HTMLElement, host: HTMLElement, bytes: Uint8
       const name = /^(station|sender)_id$/.test(field.name) && typeof value === "number" ? names.get(value) : undefined;
       return name ? `${String(value)} (${name})` : null;
     },
+    says: twin ? (range) => twin.says(range) : undefined,
+    touches: twin ? (range) => twin.touches(range) : undefined,
   };
   const place = el("span", { class: "p-place p-muted", role: "status" });
   let pinned: ByteRange | null = null;

@@ -26,9 +26,12 @@ export const messagesPanel = panelOf<Memory>(
     let parts: (Uint32Array | null)[] = [];
     const searched: (Columns | null)[] = []; // what `parts` were found in
     let current = -1; // last message sent before the playhead
+    let hasStopped = false; // what the search that runs has found is enough
     let search = 0; // number of the search that runs; an older one stops
 
     const status = el("span", { class: "p-muted", role: "status" });
+    const stop = el("button", { type: "button", onclick: () => (hasStopped = true) }, app.t("messages.stop"));
+    stop.hidden = true;
     const body = el("div", { role: "rowgroup" });
     const header = el("div", { class: "p-message p-head", role: "row" }, ...COLUMNS.map((key) => el("span", { role: "columnheader" }, app.t(`messages.${key}`))));
     const scroller = el("div", { class: "p-list p-messages-list", role: "grid", tabindex: 0, "aria-label": app.t("panel.messages") }, header, body);
@@ -83,7 +86,7 @@ export const messagesPanel = panelOf<Memory>(
     }
 
     /** Puts what has been found so far on screen; rows in view stay where they are when earlier ones come in above. */
-    function showFound(isDone: boolean): void {
+    function showFound(isDone: boolean, note = ""): void {
       const top = memory.isFollowing ? null : found.at(list.first);
       found.set(parts, traffic);
       current = found.lastBefore(app.timeMs + 0.5);
@@ -97,12 +100,13 @@ export const messagesPanel = panelOf<Memory>(
       list.refill();
       const all = traffic.blocks.reduce((sum, columns) => sum + (columns?.t!.length ?? 0), 0);
       const text = app.t("list.count").replace("{shown}", String(found.length)).replace("{all}", String(all));
-      setText(status, isDone ? text : `${text} …`);
+      setText(status, [isDone ? text : `${text} …`, note].filter(Boolean).join(" · "));
     }
 
     /** Searches all blocks, beginning at the playhead and going outwards; `isGrowth`: only those that have changed. */
     async function run(isGrowth = false): Promise<void> {
       const own = ++search;
+      hasStopped = false;
       setText(status, "…");
       parts = Array.from({ length: app.run.numBlocks }, (_, block) => (isGrowth ? (parts[block] ?? null) : null));
       const here = Math.min(app.run.numBlocks - 1, Math.floor(app.timeMs / app.run.blockMs));
@@ -111,6 +115,8 @@ export const messagesPanel = panelOf<Memory>(
       const filter = { ...memory.filter, text: words };
       let shownAt = -Infinity;
       let problem = "";
+      stop.hidden = tests.length === 0;
+      const progress = (key: string, done: number): string => (tests.length ? app.t(key).replace("{done}", String(done)).replace("{all}", String(order.length)) : "");
       for (const [done, block] of order.entries()) {
         try {
           const columns = await traffic.read(block);
@@ -119,7 +125,7 @@ export const messagesPanel = panelOf<Memory>(
             const masks = needsFates(filter) ? await traffic.fateMasks(block, filter.receiver) : null;
             if (search !== own) return;
             const rows = matching(columns, filter, masks, app.run.meta.topics, app.run.meta.units);
-            parts[block] = tests.length ? await searchContents(app.run, block, columns, rows, tests, () => search !== own) : rows;
+            parts[block] = tests.length ? await searchContents(app.run, block, columns, rows, tests, () => search !== own || hasStopped) : rows;
             if (search !== own) return;
             searched[block] = columns;
           }
@@ -127,11 +133,18 @@ export const messagesPanel = panelOf<Memory>(
           if (search !== own) return;
           problem = error instanceof Error ? error.message : String(error); // the other blocks can still be shown
         }
+        const isLast = done === order.length - 1;
+        if (hasStopped && !isLast) {
+          showFound(true, progress("messages.stopped", done));
+          stop.hidden = true;
+          return;
+        }
         const now = performance.now();
-        if (now - shownAt < 120 && done < order.length - 1) continue;
+        if (now - shownAt < 120 && !isLast) continue;
         shownAt = now;
-        showFound(done === order.length - 1);
+        showFound(isLast, isLast ? "" : progress("messages.searching", done + 1));
       }
+      stop.hidden = true;
       if (problem) setText(status, `${status.textContent ?? ""} · ${app.t("messages.unreadable")} ${problem}`);
       if (!order.length) showFound(true);
     }
@@ -158,6 +171,7 @@ export const messagesPanel = panelOf<Memory>(
       choice(app.t("messages.outcome"), outcomes, String(filter.outcome), (value) => change({ outcome: /^\d+$/.test(value) ? Number(value) : (value as Filter["outcome"]) })),
       searchBox(app.t("messages.search"), filter.text, (text) => change({ text }), app.t("messages.search.help")),
       follow,
+      stop,
       status,
     );
     const details = el("section", { class: "p-details", "aria-label": app.t("messages.details") });

@@ -11,8 +11,8 @@ export interface Palette {
   lights: string[]; lightText: string[];
 }
 
-const LIGHTS = ["#8d96a0", "#59616b", "#e0483f", "#e0483f", "#63bd78", "#2fa85a", "#f0b429", "#f0b429"];
-const LIGHT_TEXT = ["#ffffff", "#ffffff", "#ffffff", "#ffffff", "#0c2b16", "#ffffff", "#3a2a00", "#3a2a00"];
+const LIGHTS = ["#8d96a0", "#59616b", "#d33d34", "#d33d34", "#63bd78", "#2fa85a", "#f0b429", "#f0b429"];
+const LIGHT_TEXT = ["#14191e", "#ffffff", "#ffffff", "#ffffff", "#0c2b16", "#04190b", "#3a2a00", "#3a2a00"];
 
 const light: Palette = {
   ground: "#e9ebe4", verge: "#d3dec5", walk: "#d9d5cc", asphalt: "#7d848c", junction: "#797f87", bus: "#94736b", cycle: "#76917f", shoulder: "#989da3", parking: "#8c9299", kerb: "#b9b9b4",
@@ -20,8 +20,8 @@ const light: Palette = {
   paints: ["#f2f3f4", "#d5dade", "#414a54", "#8fa3b5", "#c9bfae", "#5f7791", "#a8605a", "#e4e2dc"], glass: "#2d3742", outline: "#2b333c", bellows: "#3a424b", heavy: "#dfe4e2",
   person: "#ffb45c", rider: "#5cc7d6", shadow: "rgba(20,26,33,0.22)",
   automated: "#1d74e6", automatedRoof: "#e8f1ff", halo: "#1d74e6", brake: "#ff4438", door: "#ffe14d",
-  plan: "#18c2a4", trail: "#1d74e6", perceived: "#8c3fd1", perceivedFill: "rgba(140,63,209,0.13)", rsu: "#6d37b8", coverage: "rgba(109,55,184,0.55)", ghost: "#d9480f", difference: "#d6006c", heard: "#12924a", missed: "#c8322a",
-  label: "rgba(255,255,255,0.92)", labelText: "#1f2933", labelStrong: "#1d74e6", labelStrongText: "#ffffff", muted: "#55606c", ink: "#1f2933",
+  plan: "#18c2a4", trail: "#1d74e6", perceived: "#8c3fd1", perceivedFill: "rgba(140,63,209,0.13)", rsu: "#6d37b8", coverage: "rgba(109,55,184,0.55)", ghost: "#d9480f", difference: "#d6006c", heard: "#0f7d3f", missed: "#c8322a",
+  label: "rgba(255,255,255,0.92)", labelText: "#1f2933", labelStrong: "#1a6bd6", labelStrongText: "#ffffff", muted: "#55606c", ink: "#1f2933",
   lights: LIGHTS, lightText: LIGHT_TEXT,
 };
 
@@ -32,7 +32,7 @@ const dark: Palette = {
   person: "#ffb45c", rider: "#5cc7d6", shadow: "rgba(0,0,0,0.4)",
   automated: "#3d8ef5", automatedRoof: "#dcebff", halo: "#6bb0ff", brake: "#ff5347", door: "#ffe14d",
   plan: "#27d9b8", trail: "#5aa4ff", perceived: "#c08cff", perceivedFill: "rgba(192,140,255,0.16)", rsu: "#b58cf0", coverage: "rgba(181,140,240,0.5)", ghost: "#ff8a4c", difference: "#ff5fae", heard: "#3fce7c", missed: "#ff6b61",
-  label: "rgba(24,29,34,0.9)", labelText: "#e4e8ec", labelStrong: "#3d8ef5", labelStrongText: "#ffffff", muted: "#9aa5b0", ink: "#e4e8ec",
+  label: "rgba(24,29,34,0.9)", labelText: "#e4e8ec", labelStrong: "#2a72d4", labelStrongText: "#ffffff", muted: "#9aa5b0", ink: "#e4e8ec",
   lights: LIGHTS, lightText: LIGHT_TEXT,
 };
 

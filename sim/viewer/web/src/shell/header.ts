@@ -18,8 +18,9 @@ export function mountHeader(parent: HTMLElement, app: ViewerApp, link: () => str
     badge.className = `badge ${outcome === "pass" ? "good" : outcome === "fail" ? "bad" : outcome === "live" ? "live" : "warn"}`;
     badge.hidden = app.run.id === "";
     say(title, now.scenario || "icv");
-    say(sentence, now.sentence);
-    sentence.title = now.sentence;
+    const words = app.isLive ? app.t("live.sentence") : now.sentence;
+    say(sentence, words);
+    sentence.title = words;
     say(facts, app.run.id === "" ? "" : [`${app.t("seed")} ${now.seed}`, now.digest && `${app.t("digest")} ${now.digest.slice(0, 12)}`].filter(Boolean).join(" · "));
     facts.title = `${now.digest}\n${now.commit}`;
     document.title = `${now.scenario || "icv"}${badge.hidden ? "" : ` · ${badge.textContent}`}`;

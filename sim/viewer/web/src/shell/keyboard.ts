@@ -49,17 +49,27 @@ export function bindKeys({ app, scenes, moments, help, togglePanels }: Keyed): v
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const target = event.target as HTMLElement;
-    if (target instanceof HTMLInputElement ? target.type !== "range" && target.type !== "checkbox" : target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (help.open && key !== "?") return;
-    // A table or list in a panel moves by its own arrows.
-    const inPanel = target.closest?.(".panel-host") !== null;
-    if (inPanel && (key.startsWith("Arrow") || key === "Home" || key === "End" || key === " ")) return;
-    if (target instanceof HTMLButtonElement && key === " ") target.blur();
+    if (isOfTarget(event.target as Element, key)) return;
     const act = Object.hasOwn(keys, key) ? keys[key] : undefined;
     if (!act) return;
     event.preventDefault();
     act(event);
   });
+}
+
+const PRESSED = 'button, a[href], summary, [role="button"], [role="tab"], input[type="checkbox"], input[type="radio"]';
+const SCROLLING = new Set(["ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
+const ARROWS = new Set(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"]);
+
+/** Whether the element that has the focus makes something of a key by itself. */
+export function isOfTarget(target: Element, key: string): boolean {
+  if (target.matches?.('textarea, select, input:not([type="range"], [type="checkbox"], [type="radio"]), [contenteditable=""], [contenteditable="true"]')) return true;
+  if (target.matches?.('input[type="range"]')) return ARROWS.has(key) && target.matches(":focus-visible");
+  const inPanel = target.closest?.(".panel-host") != null;
+  // Space presses a button that was reached by the keyboard. One that was clicked outside a panel keeps the focus without meaning to.
+  if (key === " ") return target.matches?.(PRESSED) === true && (inPanel || target.matches(":focus-visible"));
+  // Lists and panels scroll up and down; left and right are the playhead's everywhere.
+  return inPanel && SCROLLING.has(key);
 }

@@ -11,6 +11,7 @@ import { element, icon, iconButton, say, translated } from "./dom";
 const START_SCALE = 5; // pixels per metre around the first vehicle
 const GLIDE_MS = 140;
 const ANIMATION_MS = 220;
+const CALM = "(prefers-reduced-motion: reduce)";
 
 export class SceneArea {
   readonly camera = new Camera();
@@ -28,6 +29,7 @@ export class SceneArea {
 
   constructor(parent: HTMLElement, private readonly app: ViewerApp) {
     const area = element("section", "scenes", parent);
+    translated(app, () => area.setAttribute("aria-label", app.t("scene")));
     const row = element("div", "scene-row", area);
     const host = element("div", "scene", row);
     this.main = new SceneView(host, app, app.run, this.camera, true);
@@ -48,6 +50,7 @@ export class SceneArea {
     this.chip = element("div", "compare-bar", area);
     this.chip.hidden = true;
     this.loading = element("div", "loading-chip", host);
+    this.loading.setAttribute("role", "status");
     this.loading.hidden = true;
     this.controls(host);
     const arrange = (): void => {
@@ -120,8 +123,10 @@ export class SceneArea {
     if (this.second && isSplit) complete = this.second.draw() && complete;
     this.updateCard(main);
     this.compare();
-    this.loading.hidden = complete || this.isPlaced;
-    if (!this.loading.hidden) say(this.loading, app.t("loading"));
+    // A run writes its log piece by piece; before the first piece there is nothing to see.
+    const isWaiting = app.isLive && app.durationMs === 0 && main.world.count === 0;
+    this.loading.hidden = !isWaiting && (complete || this.isPlaced);
+    if (!this.loading.hidden) say(this.loading, app.t(isWaiting ? "live.waiting" : "loading"));
     return complete;
   }
 
@@ -150,7 +155,7 @@ export class SceneArea {
     const now = performance.now();
     if (this.glide) {
       const { glide } = this;
-      const f = Math.min(1, (now - glide.from) / ANIMATION_MS);
+      const f = matchMedia(CALM).matches ? 1 : Math.min(1, (now - glide.from) / ANIMATION_MS);
       const ease = 1 - (1 - f) ** 3;
       camera.scale = glide.scale * (glide.toScale / glide.scale) ** ease;
       if (!app.following) {
@@ -171,7 +176,7 @@ export class SceneArea {
       this.offset = [camera.x - x, camera.y - y];
       this.lastFollow = now;
     }
-    const fade = Math.exp(-Math.min(100, now - this.lastFollow) / GLIDE_MS);
+    const fade = matchMedia(CALM).matches ? 0 : Math.exp(-Math.min(100, now - this.lastFollow) / GLIDE_MS);
     this.lastFollow = now;
     this.offset = [this.offset[0] * fade, this.offset[1] * fade];
     if (Math.hypot(...this.offset) * camera.scale < 0.5) this.offset = [0, 0];

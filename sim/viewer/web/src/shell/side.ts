@@ -33,6 +33,7 @@ export class Side {
       button.type = "button";
       button.id = `tab-${panel.key}`;
       button.setAttribute("role", "tab");
+      button.setAttribute("aria-controls", `panel-${panel.key}`);
       button.addEventListener("click", () => this.open(panel.key));
       translated(app, () => say(button, app.t(`panel.${panel.key}`)));
       this.buttons.set(panel.key, button);
@@ -59,6 +60,9 @@ export class Side {
     if (!this.hosts.has(key)) {
       const host = element("div", "panel-host", this.body);
       host.dataset.panel = key;
+      host.id = `panel-${key}`;
+      host.setAttribute("role", "tabpanel");
+      host.setAttribute("aria-labelledby", `tab-${key}`);
       this.hosts.set(key, host);
       try {
         panel.mount(host, this.app);
