@@ -18,9 +18,8 @@ from protocols.bus import Bus, InProcessBus, Order
 from protocols.errors import ConfigError
 from protocols.judging import RunFacts
 from protocols.participant import Participant
-from protocols.roads.geometry import lane_pose
 from protocols.roads.matching import RoadIndex, build_index
-from protocols.roads.network import U8, RoadNetwork
+from protocols.roads.network import U8
 from protocols.simtime import NS_PER_S, ticks
 from protocols.zmq_net import SERVER_NAME, Keys, load_keys
 from roadside.unit import RoadsideUnit
@@ -42,18 +41,19 @@ from sim.loop import Antenna, Loop, Port
 from sim.pace import RealTime
 from sim.passengers import PassengerParams, make_cabin
 from sim.picture import PictureCollector
+from sim.placing import place_body
 from sim.ports import FleetPort, RoadsidePort, Served, VehiclePort
 from sim.radio.air import Air
 from sim.radio.channel import make_channel
 from sim.referee import Referee
 from sim.report.data import RunPicture
 from sim.report.result import as_table, versions, write_result
-from sim.route_line import RouteLine, build_route_line
+from sim.route_line import build_route_line
 from sim.rows import RowAllocator
 from sim.signal_watch import SignalWatch
-from sim.state import ActorStates, ActorStatics, Control, empty_states, empty_statics
+from sim.state import empty_states, empty_statics
 from sim.tap import Tap
-from sim.timing import Clock, TimedUnit
+from sim.timing import Clock, TimedUnit, laps, totals
 from sim.traffic import Traffic
 from sim.unit_replay.listening import EVERYBODY, Listen, ListeningBus, into
 from sim.units import Units
@@ -258,7 +258,7 @@ class _Builder:
             ),
             facts=self.facts,
             check=self.options.check,
-            lap=self._lap if self.carried is None else None,
+            lap=(lambda: laps(self.timed)) if self.carried is None else None,
             faults=faults,
             edits=edits,
         )  # fmt: skip
@@ -439,16 +439,7 @@ class _Builder:
             out |= loop.pace.figures()
         if self.carried is not None:
             return out | self.carried.figures()
-        for unit in self.timed:
-            out[f"{unit.name}_ms_mean"] = unit.calls.mean_ms
-            if unit.plans.count:
-                out["planner_ms_mean"] = unit.plans.mean_ms
-                out["planner_ms_p99"] = unit.plans.quantile_ms(0.99)
-        return out
-
-    def _lap(self) -> dict[str, float]:
-        """What every unit in this process cost since last asked; nothing of those elsewhere."""
-        return {name: ms for unit in self.timed for name, ms in unit.lap().items()}
+        return out | totals(self.timed)
 
     def picture(self, loop: Loop, verdict: Verdict, digest: str) -> RunPicture | None:
         """What run.png is drawn from."""
@@ -473,33 +464,3 @@ def _struck(ports: Mapping[str, Port], faults: Faults | None) -> Mapping[str, Po
     if faults is None:
         return ports
     return {name: faults.port(name, port) for name, port in ports.items()}
-
-
-def place_body(
-    net: RoadNetwork,
-    states: ActorStates,
-    statics: ActorStatics,
-    row: int,
-    actor: int,
-    item: ResolvedVehicle,
-    line: RouteLine,
-) -> None:
-    """Put an automated vehicle at its start: front bumper at the start point, along the lane."""
-    p, lane = item.params, int(line.lanes[0])
-    s_rear = max(item.spec.start_s_m - p.front_x_m, 0.0)
-    pose = lane_pose(net, np.array([lane], np.int32), np.array([s_rear]), np.array([0.0]))
-    states.valid[row], states.id[row] = True, actor
-    states.x_m[row], states.y_m[row] = pose.x_m[0], pose.y_m[0]
-    states.z_m[row], states.yaw_rad[row] = pose.z_m[0], pose.yaw_rad[0]
-    states.speed_mps[row] = item.spec.speed_mps
-    states.lane[row], states.s_m[row] = lane, item.spec.start_s_m
-    statics.kind[row], statics.user_class[row] = int(p.kind), int(p.user_class)
-    statics.control[row] = int(Control.UNIT)
-    statics.length_m[row], statics.width_m[row], statics.height_m[row] = (
-        p.length_m, p.width_m, p.height_m,
-    )  # fmt: skip
-    statics.wheelbase_m[row], statics.rear_overhang_m[row] = p.wheelbase_m, p.rear_overhang_m
-    statics.hitch_x_m[row], statics.rear_length_m[row] = p.hitch_x_m, p.rear_length_m
-    statics.rear_wheelbase_m[row], statics.total_length_m[row] = (
-        p.rear_wheelbase_m, p.total_length_m,
-    )  # fmt: skip

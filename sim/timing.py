@@ -6,7 +6,7 @@ Durations land in logarithmic bins, so memory stays flat however long a run is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -101,3 +101,19 @@ class TimedUnit:
         if outbox.plan is not None:
             self.plans.add(took)
         return outbox
+
+
+def laps(units: Sequence[TimedUnit]) -> dict[str, float]:
+    """What all of them cost since last asked."""
+    return {name: ms for unit in units for name, ms in unit.lap().items()}
+
+
+def totals(units: Sequence[TimedUnit]) -> dict[str, float]:
+    """What they cost over a whole run, ms."""
+    out = {}
+    for unit in units:
+        out[f"{unit.name}_ms_mean"] = unit.calls.mean_ms
+        if unit.plans.count:
+            out["planner_ms_mean"] = unit.plans.mean_ms
+            out["planner_ms_p99"] = unit.plans.quantile_ms(0.99)
+    return out

@@ -3,57 +3,37 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from scenarios.verdict import Outcome
 from sim.suite.model import SuiteResult, Task, TaskResult
 from sim.suite.page import write_page
+from tests.support.browser import Watched, launched, worst_contrast
 
-CHROMIUM = "/usr/bin/chromium"
 HOSTILE = "<script>window.taken=1</script>\"'><img src=x onerror=window.taken=1></script>{{ 7*7 }}"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip(f"no browser: {CHROMIUM} is not installed")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with launched() as made:
         yield made
-        made.close()
 
 
-class Opened:
-    """A page in the browser, and what it said and asked for."""
+class Opened(Watched):
+    """A page from a file."""
 
     def __init__(self, browser: Browser, path: Path, **options: Any) -> None:
-        options.setdefault("locale", "en-US")
-        self.context = browser.new_context(offline=False, **options)
-        self.page: Page = self.context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.resolve().as_uri())
-        self.address = path.resolve().as_uri()
+        super().__init__(browser, path.resolve().as_uri(), **options)
 
     def rows(self) -> list[str]:
         """Names of the rows that are to be seen, in order."""
         return self.page.locator("tr.run:visible .id").all_inner_texts()
-
-    def close(self) -> None:
-        self.context.close()
-        assert self.said == []
-        assert [url for url in self.asked if url.partition("#")[0] != self.address] == []
 
 
 @pytest.fixture
@@ -66,7 +46,7 @@ def look(browser: Browser) -> Iterator[Any]:
 
     yield open_page
     for one in opened:
-        one.close()
+        one.close(one.address)
 
 
 def criterion(name: str, passed: bool, value: float | None = 1.5, sentence: str = "") -> dict[str, Any]:  # fmt: skip
@@ -357,7 +337,7 @@ def test_a_suite_without_sweeps_or_runs_says_so(look: Any, tmp_path: Path) -> No
 def test_text_stands_out_from_its_ground(look: Any, tmp_path: Path, scheme: str) -> None:
     page = look(write_page(MIXED, tmp_path / "suite.html", tmp_path), color_scheme=scheme).page
     page.locator("#run-4").click()
-    worst = page.evaluate(_CONTRAST)
+    worst = worst_contrast(page)
     assert worst["ratio"] >= 4.5, worst  # WCAG 2.1, 1.4.3 AA for body text
 
 
@@ -395,27 +375,3 @@ def test_a_thousand_runs_are_there_in_reasonable_time(look: Any, tmp_path: Path)
     expect(page.locator("#shown")).to_have_text("1 of 1000 runs")
     timing = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
     assert timing < 5000  # ms; 0.6 s on a quiet machine
-
-
-_CONTRAST = """() => {
-  const rgb = text => text.match(/[\\d.]+/g).map(Number);
-  const light = c => c.slice(0, 3).map(v => v / 255).map(s => s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
-  const ground = node => {
-    for (; node; node = node.parentElement) {
-      const c = rgb(getComputedStyle(node).backgroundColor);
-      if (c.length < 4 || c[3] > 0.99) return c;
-    }
-    return [255, 255, 255];
-  };
-  let worst = { ratio: 99 };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const node = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !node.checkVisibility() || node.closest('script, noscript, svg')) continue;
-    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < worst.ratio) worst = { ratio, text: walker.currentNode.textContent.trim() };
-  }
-  return worst;
-}"""

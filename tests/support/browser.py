@@ -12,16 +12,25 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from sim.bench.browser import ARGUMENTS, CHROMIUM
+
+# Generous: a machine that runs other tests beside this one draws slowly. Nothing waits that long when it works.
+PATIENCE_MS = 30_000
+
+
+def require_browser() -> None:
+    """Skips the test where there is no browser; before anything is made for it."""
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip(f"no browser: {CHROMIUM} is not installed; tests/install.sh gets it")
 
 
 @contextmanager
 def launched() -> Iterator[Browser]:
-    """Debian's chromium without a window; the test is skipped where there is none."""
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip(f"no browser: {CHROMIUM} is not installed; tests/install.sh gets it")
+    """Debian's chromium without a window."""
+    require_browser()
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         try:
@@ -54,5 +63,42 @@ class Watched:
     def close(self, *allowed: str) -> None:
         """Ends it; nothing was said, and nothing was asked for but addresses that begin like those `allowed`."""
         self.context.close()
-        assert self.said == []
-        assert [url for url in self.asked if not url.startswith(allowed)] == []
+        assert self.said == [], self.said
+        foreign = [url for url in self.asked if not url.startswith(allowed)]
+        assert foreign == [], foreign
+
+
+def worst_contrast(page: Page) -> dict[str, Any]:
+    """`ratio` of text to its ground as WCAG 2.1 counts it, and `text`, of the least readable text to be seen outside of pictures."""
+    found: dict[str, Any] = page.evaluate(_CONTRAST)
+    return found
+
+
+_CONTRAST = """() => {
+  const one = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgba = colour => {  // whatever way the browser writes it
+    one.clearRect(0, 0, 1, 1);
+    one.fillStyle = colour;
+    one.fillRect(0, 0, 1, 1);
+    return [...one.getImageData(0, 0, 1, 1).data];
+  };
+  const light = c => c.slice(0, 3).map(v => v / 255).map(s => s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+  const ground = node => {
+    for (; node; node = node.parentElement) {
+      const c = rgba(getComputedStyle(node).backgroundColor);
+      if (c[3] > 252) return c;
+    }
+    return [255, 255, 255, 255];
+  };
+  let worst = { ratio: 99 };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !node.checkVisibility() || node.closest('script, noscript, svg')) continue;
+    const [a, b] = [light(rgba(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < worst.ratio) worst = { ratio, text: walker.currentNode.textContent.trim() };
+  }
+  return worst;
+}"""

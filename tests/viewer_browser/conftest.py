@@ -15,7 +15,7 @@ from scenarios.load import load_scene
 from sim.compose import RunOptions, run_scene
 from sim.report.html import write_report
 from tests.report_pack.test_pack_hostile import evil
-from tests.support.browser import launched
+from tests.support.browser import launched, require_browser
 from tests.viewer_browser.processes import Process, icv, serving_address
 from tests.viewer_browser.viewer_page import ViewerPage
 
@@ -33,6 +33,7 @@ _OLD = (1_700_000_000, 1_700_000_000)  # a log written to just now would count a
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with runs/ (three runs and a log that broke off) and reports/; shared by all workers of a test run."""
+    require_browser()
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
@@ -121,6 +122,7 @@ def report(root: Path, look: Callable[..., ViewerPage]) -> Callable[..., ViewerP
 
     def open_report(name: str, at: str = "", **options: Any) -> ViewerPage:
         address = (root / "reports" / f"{name}.html").as_uri()
+        options.setdefault("offline", True)
         return look(address + at, **options)
 
     return open_report

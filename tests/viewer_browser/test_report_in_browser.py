@@ -9,9 +9,12 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.report_pack.test_pack_hostile import EVIL
+from tests.support.browser import worst_contrast
 from tests.viewer_browser.viewer_page import GROUND, ViewerPage
 
 Report = Callable[..., ViewerPage]
+# A text that nobody has written shows as its key.
+KEYS = re.compile(r"\b(?:panel|messages|plots|runs|card|layer|criteria|event|events|signals|actor|about|fate|kind|help|mode|outcome)\.[a-z_.]+\b")  # fmt: skip
 TABS = ("criteria", "messages", "plots", "actor", "events", "signals", "about")
 
 
@@ -201,7 +204,6 @@ def test_layers_can_be_hidden(report: Report) -> None:
 
 def test_every_word_is_there_in_both_languages(report: Report) -> None:
     view = report("silent", "#t=9")
-    keys = re.compile(r"\b(?:panel|messages|plots|runs|card|layer|criteria|event|events|signals|actor|about|fate|kind|help|mode|outcome)\.[a-z_.]+\b")  # fmt: skip
     view.page.locator("#language").click()
     expect(view.page.locator("html")).to_have_attribute("lang", "zh-CN")
     expect(view.page.locator("header .badge")).to_have_text("未通过")
@@ -210,7 +212,7 @@ def test_every_word_is_there_in_both_languages(report: Report) -> None:
     for tab in TABS:
         view.open(tab)
         view.page.wait_for_timeout(50)
-        assert keys.findall(view.text()) == []
+        assert KEYS.findall(view.text()) == []
         if tab in ("criteria", "messages", "plots"):
             view.keep(f"chinese_{tab}")
     heads = view.page.locator(".tab").all_inner_texts()
@@ -220,7 +222,7 @@ def test_every_word_is_there_in_both_languages(report: Report) -> None:
     expect(view.page.locator("#tab-messages")).to_have_text("Messages")
     for tab in TABS:
         view.open(tab)
-        assert keys.findall(view.text()) == []
+        assert KEYS.findall(view.text()) == []
         assert not re.search(r"[\u4e00-\u9fff]", view.text().replace("中文", ""))
 
 
@@ -253,6 +255,18 @@ def test_dark_and_light(report: Report) -> None:
 def test_the_theme_of_the_system_is_taken(report: Report) -> None:
     view = report("plain", color_scheme="dark")
     expect(view.page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(report: Report, scheme: str) -> None:
+    view = report("compared", "#t=12", color_scheme=scheme)
+    for tab in TABS:
+        panel = view.open(tab)
+        if tab == "messages":
+            panel.locator(".p-message[data-index][data-time=now]").click()
+            expect(panel.locator(".p-details h3")).to_be_visible()
+        worst = worst_contrast(view.page)
+        assert worst["ratio"] >= 4.5, (tab, worst)  # WCAG 2.1, 1.4.3 AA for body text
 
 
 def test_a_link_brings_back_the_moment(report: Report) -> None:
@@ -288,6 +302,9 @@ def test_a_damaged_log_is_told_in_the_page(report: Report) -> None:
     view.press("End")
     view.drawn()
     assert 5 < view.seconds < 21.9  # what is there can be looked at
+    assert KEYS.findall(view.text()) == []
+    box = strip.bounding_box()
+    assert box is not None and box["height"] < 80  # a strip, not the page
     view.open("messages")
     expect(view.page.locator(".p-message[data-index]").first).to_be_visible()
     view.press("l")
@@ -300,15 +317,22 @@ def test_names_that_are_scripts_are_shown_as_text(report: Report) -> None:
     assert view.page.locator("h1").inner_text() == EVIL
     for tab in TABS:
         view.open(tab)
-        view.page.wait_for_timeout(100)
-        view.keep(f"hostile_{tab}")
+        view.page.wait_for_timeout(50)
+        assert view.page.locator("#icv script, #icv img").count() == 0
+    view.open("plots")
+    view.keep("hostile")
     assert EVIL in view.text() or "<script>" in view.text()
     view.press("n", "l", "Home")
     assert view.page.locator("#icv script, #icv img").count() == 0
 
 
-def test_a_phone_shows_the_scene_without_running_over(report: Report) -> None:
+def test_a_phone_shows_the_scene_first_without_running_over(report: Report) -> None:
     view = report("plain", viewport={"width": 390, "height": 800})
     assert view.page.evaluate("document.documentElement.scrollWidth") <= 390
     expect(view.page.locator("#play")).to_be_visible()
+    box = view.page.locator(".scene-canvas").bounding_box()
+    assert box is not None and box["width"] > 350
     view.keep("phone")
+    view.page.get_by_label("Hide or show the panels (P)").click()
+    expect(view.page.locator(".p-banner")).to_be_visible()
+    assert view.page.evaluate("document.documentElement.scrollWidth") <= 390

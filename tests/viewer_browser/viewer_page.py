@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.support.browser import Watched
+from tests.support.browser import PATIENCE_MS, Watched
 
-# Generous: a machine that runs other tests beside this one draws slowly. Nothing waits that long when it works.
-PATIENCE_MS = 30_000
 GROUND, MOVING = 0, 1  # layers of a scene
 
 
