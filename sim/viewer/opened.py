@@ -7,6 +7,7 @@ block. Safe for several threads: one at a time gets in.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -26,11 +27,19 @@ KEPT_BLOCKS = 2  # read blocks, for messages that are unfolded one after the oth
 
 
 class OpenRun:
-    """One log. `is_live`: it is still being written, so its broken end is no loss."""
+    """One log. `is_live`: it is still being written, so its broken end is no loss, until nothing has been added for
+    `patience_s` (None: for ever)."""
 
-    def __init__(self, path: Path, road_file: Path | None = None, is_live: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        road_file: Path | None = None,
+        is_live: bool = False,
+        patience_s: float | None = None,
+    ) -> None:
         self.path = path
         self._road_file = road_file
+        self._patience_s = patience_s
         self._lock = Lock()
         self._source = Source.open(path)
         self.is_live = is_live and self._source.lost is not None
@@ -58,7 +67,11 @@ class OpenRun:
             except LogError:
                 return False  # caught in the middle of a write
             if source is None:
-                return False
+                if not self._is_given_up():
+                    return False
+                self.is_live = False  # who wrote it is gone
+                self._read(len(self._entries))
+                return True
             first = self._source.settled_ns // BLOCK_NS
             self._source = source
             self.is_live = source.lost is not None
@@ -76,15 +89,13 @@ class OpenRun:
                     self._sections.move_to_end(key)
                 return known
             is_wire = key.startswith("bytes/")  # much, and wanted by few
-            level = WIRE_LEVEL if is_wire else LEVEL
-            found: bytes | None = None
-            tables = self._block(int(key.rpartition("/")[2])).tables(has_bytes=is_wire)
-            for name, item in tables.items():
-                if name.startswith("bytes/") == is_wire:
-                    data = item.section().deflated(level)
-                    self._keep(name, data)
-                    found = data if name == key else found
-            return found
+            # Only this one is deflated: that takes longer than to read the block, which stays for the next one.
+            item = self._block(int(key.rpartition("/")[2])).tables(has_bytes=is_wire).get(key)
+            if item is None:
+                return None
+            data = item.section().deflated(WIRE_LEVEL if is_wire else LEVEL)
+            self._keep(key, data)
+            return data
 
     def message(self, block: int, row: int) -> bytes | None:
         """Wire bytes of a message; None when there is none such, or the log has only its fates."""
@@ -95,6 +106,15 @@ class OpenRun:
             return messages.data(row) if 0 <= row < messages.t.size else None
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _is_given_up(self) -> bool:
+        """Whether nobody has written to the log for so long that nobody will."""
+        if self._patience_s is None:
+            return False
+        try:
+            return time.time() - self.path.stat().st_mtime > self._patience_s
+        except OSError:
+            return False  # it has just been taken away
 
     def _fresh(self, receivers: tuple[str, ...]) -> Survey:
         scene = read_scene(self._source, self._road_file)

@@ -5,7 +5,7 @@
 | `/`, `/viewer.js`, `/viewer.css` | the built page |
 | `api/runs` | one line for each run |
 | `api/run/<id>/manifest` | the run's manifest |
-| `api/run/<id>/section/<key>` | deflated columns of one section |
+| `api/run/<id>/section/<key>` | deflated columns of one section; what it is in the header `icv-section` |
 | `api/run/<id>/bytes/<block>/<row>`, `api/run/<id>/message?block=&row=` | wire bytes of one message |
 | `api/run/<id>/live`, `api/live` | WebSocket: parts of the manifest that are new, as JSON text, until `done` |
 
@@ -19,6 +19,7 @@ import json
 import socket
 import time
 from collections.abc import Collection
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ from sim.viewer.shelf import Shelf
 LIVE_STEP_S = 0.5  # how often a run in progress is looked at
 MAX_WATCHERS = 32  # pages that follow runs in progress
 _FIXED = ("roads", "rsus", "descriptor", "versions")  # what does not change while a run goes on
+SECTION_HEADER = "icv-section"  # what a section is, as JSON: a page may ask before it hears that the run has grown
+_LOOKS = 5
 _TYPES = {
     "index.html": "text/html; charset=utf-8",
     "viewer.js": "text/javascript; charset=utf-8",
@@ -50,13 +53,12 @@ _TYPES = {
 
 def make_app(shelf: Shelf, names: Collection[str] = (), static: Path = STATIC) -> Starlette:
     """The server's application."""
-    page = Page.load(static)
-    texts = {"index.html": page.html, "viewer.js": page.script, "viewer.css": page.style}
+    files = _Files(static)
     watchers = asyncio.Semaphore(MAX_WATCHERS)
 
-    async def file(request: Request) -> Response:
+    def file(request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
-        return Response(texts[name], media_type=_TYPES[name]) if name in texts else _no("no page")
+        return files.answer(name, request.headers.get("if-none-match"))
 
     def runs(_: Request) -> Response:
         return JSONResponse(shelf.lines())
@@ -70,8 +72,12 @@ def make_app(shelf: Shelf, names: Collection[str] = (), static: Path = STATIC) -
 
     def section(request: Request) -> Response:
         run = shelf.open(request.path_params["id"])
-        data = None if run is None else run.section(request.path_params["key"])
-        return _no("no such section") if data is None else _bytes(data)
+        found = None if run is None else _described(run, request.path_params["key"])
+        if found is None:
+            return _no("no such section")
+        data, entry = found
+        headers = {} if entry is None else {SECTION_HEADER: json.dumps(entry)}
+        return Response(data, media_type="application/octet-stream", headers=headers)
 
     def message(request: Request) -> Response:
         where = {**request.query_params, **request.path_params}
@@ -119,6 +125,57 @@ def _no(what: str) -> Response:
 
 def _bytes(data: bytes) -> Response:
     return Response(data, media_type="application/octet-stream")
+
+
+def _described(run: OpenRun, key: str) -> tuple[bytes, dict[str, Any] | None] | None:
+    """A section with its entry of the manifest that it was made under; no entry when the run grew each time we looked."""
+    data = None
+    for _ in range(_LOOKS):
+        known = run.manifest  # replaced, never changed, when the run grows
+        data = run.section(key)
+        if run.manifest is known:
+            return None if data is None else (data, known["sections"][key])
+    return None if data is None else (data, None)
+
+
+class _Files:
+    """The built page. Read again when a file has changed, so that a build needs no restart; a browser that has a file keeps it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._page = Page.load(folder)
+        self._stamps = self._look()
+
+    def answer(self, name: str, known: str | None) -> Response:
+        """One file; 304 when `known` (If-None-Match) names what we have."""
+        if name not in _TYPES:
+            return _no("no page")
+        stamps = self._look()
+        if stamps != self._stamps:
+            try:
+                self._page = Page.load(self._folder)
+                self._stamps = stamps
+            except IcvError:
+                pass  # in the middle of a build: the last whole page still serves
+        page = self._page
+        text = {"index.html": page.html, "viewer.js": page.script, "viewer.css": page.style}[name]
+        data = text.encode()
+        tag = f'"{blake2b(data, digest_size=12).hexdigest()}"'
+        headers = {"etag": tag}
+        if known is not None and tag in (part.strip() for part in known.split(",")):
+            return Response(status_code=304, headers=headers)
+        return Response(data, media_type=_TYPES[name], headers=headers)
+
+    def _look(self) -> list[tuple[int, int]]:
+        """When each file was written, and its size; (0, 0) for one that is not there."""
+        out = []
+        for name in _TYPES:
+            try:
+                stat = (self._folder / name).stat()
+                out.append((stat.st_mtime_ns, stat.st_size))
+            except OSError:
+                out.append((0, 0))
+        return out
 
 
 def _opened(shelf: Shelf, ident: str | None) -> OpenRun | None:

@@ -70,7 +70,8 @@ class Shelf:
             if known is not None and (known[0] == stamp or known[1].is_live):
                 self._open.move_to_end(ident)
                 return known[1]
-            run = OpenRun(path, self._road_file, self._is_live(path))
+            patience_s = None if path == self._live else FRESH_S
+            run = OpenRun(path, self._road_file, self._is_live(path), patience_s)
             self._open[ident] = (stamp, run)
             self._open.move_to_end(ident)
             while len(self._open) > MAX_OPEN:

@@ -14,6 +14,7 @@ export const MIN_SPEED = 0.1;
 export const MAX_SPEED = 20;
 const SPEEDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20];
 const EDGE_MS = 2500; // how far behind a run in progress the picture may fall
+const SAID_MS = 2500; // how long lights that were announced, and plans, count
 const LONGEST_STEP_MS = 100; // a page that was hidden goes on where it stopped
 
 export class ViewerApp implements App {
@@ -200,8 +201,14 @@ export class ViewerApp implements App {
 
   /** Starts loading what every picture needs, without waiting for the next frame. */
   private warm(): void {
-    for (const run of [this.run, this.other])
-      for (const name of ["world", "spat", ...Object.keys(run?.meta.vehicles ?? {}).map((each) => `plan/${each}`)]) void run?.peek(name, Math.floor(this.timeMs / run.blockMs));
+    for (const run of [this.run, this.other]) {
+      if (!run) continue;
+      const block = Math.floor(this.timeMs / run.blockMs);
+      const said = ["spat", ...Object.keys(run.meta.vehicles).map((each) => `plan/${each}`)];
+      for (const name of ["world", ...said]) void run.peek(name, block);
+      // What was said last may lie in the block before.
+      if (block > 0 && this.timeMs - block * run.blockMs < SAID_MS) for (const name of said) void run.peek(name, block - 1);
+    }
   }
 
   private isHere(): boolean {

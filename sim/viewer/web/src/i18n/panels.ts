@@ -38,6 +38,7 @@ const TEXT: Record<string, [en: string, zh: string]> = {
   "criteria.open": ["Go to the moment", "转到该时刻"],
   "criteria.numbers": ["Numbers per vehicle", "各车指标"],
   "criteria.no_numbers": ["No numbers per vehicle in this run.", "本次运行没有各车指标。"],
+  "criteria.later": ["Criteria are judged when the run has ended.", "运行结束后给出各项判据的结论。"],
   "criteria.metric": ["metric", "指标"],
 
   "events.notable": ["all but traffic coming and going", "除车流进出外全部"],
@@ -181,7 +182,7 @@ const TEXT: Record<string, [en: string, zh: string]> = {
   "plots.group.steering": ["Steering", "转向"],
   "plots.group.perception": ["Perception", "感知"],
 
-  "actor.none": ["Select somebody: in the scene, or with the buttons above.", "请在场景中或用上方按钮选择对象。"],
+  "actor.none": ["Click on a road user or a roadside unit in the scene.", "请在场景中单击交通参与者或路侧单元。"],
   "actor.absent": ["not on the road now", "此刻不在路上"],
   "actor.no_unit": ["Background traffic: it has no unit of its own that speaks here.", "背景交通：没有单独通信的车载单元。"],
   "actor.no_observers": ["No unit says what it perceives in this run.", "本次运行没有单元发布感知结果。"],

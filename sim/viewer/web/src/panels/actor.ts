@@ -96,6 +96,7 @@ function actorView(context: Context, view: HTMLElement, actor: Actor): () => voi
   view.append(facts.root);
   if (!actor.name) for (const key of ["jerk", "lane", "sd", "command", "steer"]) facts.hide(key);
   if (!actor.rear_length) facts.hide("hitch");
+  if (actor.kind < 4 || actor.kind > 6) facts.hide("doors"); // buses and shuttles have doors
 
   let isTold = true;
   const ready = (): void => {

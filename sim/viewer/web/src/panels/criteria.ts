@@ -12,16 +12,20 @@ export const criteriaPanel = panelOf(
     const { app } = context;
     redrawOnGrowth(
       context,
-      () => [app.run.id, app.run.meta.outcome, app.run.meta.sentence, app.run.meta.criteria, app.run.meta.numbers],
+      () => [app.run.id, isRunning(app.run), app.run.meta.outcome, app.run.meta.sentence, app.run.meta.criteria, app.run.meta.numbers],
       () => [
         banner(app, app.run, app.other ? app.t("compare.first") : ""),
         ...(app.other ? [banner(app, app.other, app.t("compare.second"))] : []),
-        criteriaList(app),
-        numbers(app),
+        ...(isRunning(app.run) ? [el("p", { class: "p-muted" }, app.t("criteria.later"))] : [criteriaList(app), numbers(app)]),
       ],
     );
   },
 );
+
+/** Whether the verdict is still to come. */
+function isRunning({ meta }: Run): boolean {
+  return (meta as { live?: boolean }).live === true && meta.criteria.length === 0;
+}
 
 const OUTCOME_TONE: Record<string, string> = { pass: "good", fail: "bad" };
 
@@ -33,8 +37,8 @@ function banner(app: App, run: Run, title: string): HTMLElement {
     { class: `p-banner p-${OUTCOME_TONE[meta.outcome] ?? "warn"}`, role: "status" },
     title ? el("span", { class: "p-muted" }, title) : null,
     el("strong", { class: "p-outcome" }, app.t(`criteria.outcome.${meta.outcome}`)),
-    el("span", { class: "p-sentence" }, meta.sentence),
-    meta.sentence && app.language === "en" ? null : el("span", { class: "p-muted" }, app.t("criteria.count").replace("{failed}", String(failed)).replace("{all}", String(meta.criteria.length))),
+    el("span", { class: "p-sentence" }, isRunning(run) ? app.t("live.sentence") : meta.sentence),
+    isRunning(run) || (meta.sentence && app.language === "en") ? null : el("span", { class: "p-muted" }, app.t("criteria.count").replace("{failed}", String(failed)).replace("{all}", String(meta.criteria.length))),
     meta.lost ? el("p", { class: "p-lost" }, meta.lost) : null,
   );
 }

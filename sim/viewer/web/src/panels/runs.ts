@@ -183,13 +183,14 @@ export function mountRunList(host: HTMLElement, words: Words, fetchRuns: () => P
       drawCompare();
     });
     const tone = run.outcome === "pass" ? "good" : run.outcome === "fail" ? "bad" : run.outcome === "live" ? "accent" : "warn";
+    const sentence = run.outcome === "live" ? words.t("live.sentence") : run.sentence;
     const isOpen = words.run?.id === run.id || words.other?.id === run.id;
     return el(
       "tr",
       { class: isOpen ? "p-open" : null, "aria-current": isOpen ? "true" : null },
       el("td", { class: "p-choose" }, box, el("span", { class: "p-ab" })),
       el("th", { scope: "row" }, el("a", { href: runAddress(run.id, null), class: "p-run" }, run.scenario), el("span", { class: "p-muted p-path", title: run.path || run.id }, run.path || run.id)),
-      el("td", {}, run.outcome ? el("span", { class: `p-tag p-${tone}` }, outcomeText(words, run.outcome)) : "–", el("span", { class: "p-muted p-path", title: run.sentence }, run.sentence)),
+      el("td", {}, run.outcome ? el("span", { class: `p-tag p-${tone}` }, outcomeText(words, run.outcome)) : "–", el("span", { class: "p-muted p-path", title: sentence }, sentence)),
       el("td", { class: "p-number" }, run.seed),
       el("td", { class: "p-number" }, Number.isNaN(run.duration_s) ? "–" : clock(run.duration_s * 1000, 0)),
       el("td", { class: "p-number" }, Number.isNaN(run.time) ? "–" : new Date(run.time).toISOString().slice(0, 19).replace("T", " ")),

@@ -64,22 +64,24 @@ function halo(context: Context, colours: Palette, x: number, y: number, w: numbe
 
 function person(context: Context, camera: Camera, colours: Palette, actor: Actor, world: WorldAt, i: number, isSelected: boolean): void {
   const s = camera.scale;
-  const r = Math.max(2.2, (Math.max(actor.width, actor.length, 0.5) / 2) * s);
+  const isFine = s >= FINE_FROM;
+  const r = Math.max(isFine ? 5 : 2.4, (Math.max(actor.width, actor.length, 0.5) / 2) * s); // larger than life while that is too small to see
   enter(context, camera, world.x[i], world.y[i], world.yaw[i]);
   if (isSelected) halo(context, colours, -r, -r, 2 * r, 2 * r, r);
   context.fillStyle = colours.person;
   context.strokeStyle = colours.outline;
   context.lineWidth = 1;
   context.beginPath();
-  if (s < FINE_FROM) context.arc(0, 0, r, 0, 7);
-  else context.ellipse(0, 0, r * 0.62, r * 1.1, 0, 0, 7); // shoulders across
+  if (isFine) context.ellipse(0, 0, r * 0.62, r * 1.1, 0, 0, 7); // shoulders across
+  else context.arc(0, 0, r, 0, 7);
   context.fill();
   context.stroke();
-  if (s >= FINE_FROM) {
-    context.fillStyle = colours.outline;
+  if (isFine) {
+    context.fillStyle = colours.head;
     context.beginPath();
-    context.arc(r * 0.1, 0, r * 0.42, 0, 7);
+    context.arc(r * 0.12, 0, r * 0.44, 0, 7);
     context.fill();
+    context.stroke();
   }
   context.restore();
 }

@@ -12,6 +12,7 @@ const PLAN_STALE_MS = 1500;
 export function drawTrail(context: CanvasRenderingContext2D, run: SceneRun, camera: Camera, colour: string, actor: number, timeMs: number, at: [number, number]): void {
   const points: number[] = [];
   const now = Math.floor(timeMs / run.blockMs);
+  if (run.peek("world", now) === undefined) return; // where everybody is comes first, where they came from after
   for (let k = Math.max(0, Math.floor((timeMs - TRAIL_MS) / run.blockMs)); k <= now; k++) {
     const block = run.peek("world", k);
     if (!block) continue;

@@ -94,8 +94,8 @@ export function mountHeader(parent: HTMLElement, app: ViewerApp, link: () => str
 
   if (meta.lost) {
     const strip = element("div", "lost", parent);
-    const show = (): void => say(strip, app.t("lost") + (app.run.meta.lost ?? ""));
-    translated(app, show);
-    strip.prepend(icon("help"));
+    strip.append(icon("help"));
+    const text = element("span", "", strip);
+    translated(app, () => say(text, app.t("lost") + (app.run.meta.lost ?? "")));
   }
 }

@@ -47,11 +47,17 @@ export function bindKeys({ app, scenes, moments, help, togglePanels }: Keyed): v
       app.select(null);
     },
   };
+  // A button that was clicked keeps the focus without meaning to; one that was reached by the keyboard means it.
+  let clicked: Element | null = null;
+  document.addEventListener("pointerdown", (event) => (clicked = (event.target as Element).closest?.("button, a") ?? null), true);
+  document.addEventListener("focusin", (event) => {
+    if (event.target !== clicked) clicked = null;
+  });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (help.open && key !== "?") return;
-    if (isOfTarget(event.target as Element, key)) return;
+    if (isOfTarget(event.target as Element, key, event.target === clicked)) return;
     const act = Object.hasOwn(keys, key) ? keys[key] : undefined;
     if (!act) return;
     event.preventDefault();
@@ -63,13 +69,12 @@ const PRESSED = 'button, a[href], summary, [role="button"], [role="tab"], input[
 const SCROLLING = new Set(["ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
 const ARROWS = new Set(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"]);
 
-/** Whether the element that has the focus makes something of a key by itself. */
-export function isOfTarget(target: Element, key: string): boolean {
+/** Whether the element that has the focus makes something of a key by itself; `wasClicked`: it has the focus from a click. */
+export function isOfTarget(target: Element, key: string, wasClicked = false): boolean {
   if (target.matches?.('textarea, select, input:not([type="range"], [type="checkbox"], [type="radio"]), [contenteditable=""], [contenteditable="true"]')) return true;
-  if (target.matches?.('input[type="range"]')) return ARROWS.has(key) && target.matches(":focus-visible");
+  if (target.matches?.('input[type="range"]')) return ARROWS.has(key);
   const inPanel = target.closest?.(".panel-host") != null;
-  // Space presses a button that was reached by the keyboard. One that was clicked outside a panel keeps the focus without meaning to.
-  if (key === " ") return target.matches?.(PRESSED) === true && (inPanel || target.matches(":focus-visible"));
+  if (key === " ") return target.matches?.(PRESSED) === true && (inPanel || !wasClicked);
   // Lists and panels scroll up and down; left and right are the playhead's everywhere.
   return inPanel && SCROLLING.has(key);
 }

@@ -7,10 +7,12 @@ import { centre } from "../scene/geometry";
 import { SceneView } from "../scene/view";
 import { mountCard } from "./card";
 import { element, icon, iconButton, say, translated } from "./dom";
+import { clock } from "./moments";
 
 const START_SCALE = 5; // pixels per metre around the first vehicle
 const GLIDE_MS = 140;
 const ANIMATION_MS = 220;
+const ENDED_MS = 100; // a run of which nothing more comes
 const CALM = "(prefers-reduced-motion: reduce)";
 
 export class SceneArea {
@@ -190,6 +192,13 @@ export class SceneArea {
     this.chip.hidden = !second || app.mode === "single";
     if (!second || this.chip.hidden) return;
     const apart = measureApart(main.world, second.world);
+    const ended = ([main.run, second.run] as const).map((run) => app.timeMs > run.meta.duration_s * 1000 + ENDED_MS);
+    if (ended[0] !== ended[1]) {
+      const run = ended[0] ? main.run : second.run;
+      say(this.chip, app.t("ended").replace("{run}", app.t(ended[0] ? "run.a" : "run.b")).replace("{t}", clock(run.meta.duration_s * 1000)));
+      this.chip.classList.add("differs");
+      return;
+    }
     const parts = [apart.count === 0 ? app.t("together") : app.t("apart").replace("{n}", String(apart.count)).replace("{m}", apart.furthest.toFixed(2)).replace("{who}", apart.who)];
     if (apart.alone > 0) parts.push(app.t("only").replace("{n}", String(apart.alone)));
     say(this.chip, parts.join(" · "));

@@ -44,7 +44,9 @@ export class Side {
     window.addEventListener("resize", () => this.resize(this.root.offsetWidth || Number(recall("side")) || 400));
     if (panels.length === 0) this.toggle();
     else this.open(panels.some((panel) => panel.key === app.tab) ? (app.tab as string) : panels[0].key);
-    if (recall("side.hidden") === "yes" && !this.root.hidden) this.toggle();
+    const hidden = recall("side.hidden");
+    // On a phone the scene first: both have no room side by side.
+    if (hidden === "yes" || (hidden === null && innerWidth < NARROWEST + KEEP_FOR_SCENE)) this.hide(true);
   }
 
   open(key: string): void {
@@ -74,9 +76,13 @@ export class Side {
   }
 
   toggle(): void {
-    this.root.hidden = !this.root.hidden;
-    this.splitter.hidden = this.root.hidden;
+    this.hide(!this.root.hidden);
     remember("side.hidden", this.root.hidden ? "yes" : "no");
+  }
+
+  private hide(isHidden: boolean): void {
+    this.root.hidden = isHidden;
+    this.splitter.hidden = isHidden;
   }
 
   private resize(width: number): void {

@@ -54,9 +54,18 @@ export function mountTransport(parent: HTMLElement, app: ViewerApp): Timeline {
     const nice = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20].find((s) => Math.abs(Math.log(raw / s)) < 0.1);
     app.setSpeed(nice ?? Number(raw.toPrecision(2)));
   });
+  // By keys from one usual speed to the next: a single notch of the scale would snap back.
+  slider.addEventListener("keydown", (event) => {
+    const direction = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (direction === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    app.stepSpeed(direction as 1 | -1);
+  });
+  slider.addEventListener("pointerup", () => slider.blur()); // who drags it by the mouse goes on with the playhead's arrows
   const show = (): void => {
     slider.value = String(Math.round((Math.log(app.speed / MIN_SPEED) / span) * 1000));
     say(value, `${Number(app.speed.toPrecision(2))}×`);
+    slider.setAttribute("aria-valuetext", value.textContent ?? "");
   };
   show();
   app.on("play", show);
