@@ -27,18 +27,20 @@ _NETWORK = re.compile(
 
 def node_folder() -> Path:
     """A copy of `examples/node-unit` with its packages."""
+    return node_packages(EXAMPLES / "node-unit", OUT / "node-unit")
+
+
+def node_packages(source: Path, folder: Path) -> Path:
+    """`folder`: a copy of an npm project with the packages of its lock file; skips where there is no npm or no registry."""
     _need("node", "npm")
-    folder = OUT / "node-unit"
     with _alone():
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (EXAMPLES / "node-unit" / "package-lock.json").read_bytes()
-        stamp = (
-            folder / "node_modules" / ".installed"
-        )  # `npm ci` removes the folder, and the stamp with it
-        for name in ("package.json", "package-lock.json", "unit.js", "fleet.js"):
-            shutil.copyfile(EXAMPLES / "node-unit" / name, folder / name)
+        lock = (source / "package-lock.json").read_bytes()
+        # `npm ci` removes the folder, and the stamp with it.
+        stamp = folder / "node_modules" / ".installed"
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))  # fmt: skip
         if not stamp.is_file() or stamp.read_bytes() != lock:
-            done = _run(["npm", "ci", "--no-audit", "--no-fund"], folder)
+            done = run(["npm", "ci", "--no-audit", "--no-fund"], folder)
             if done.returncode and _NETWORK.search(done.stderr):
                 pytest.skip(f"npm cannot reach its registry: {done.stderr.strip()[:300]}")
             assert done.returncode == 0, done.stderr
@@ -59,7 +61,7 @@ def cpp_fleet() -> list[str]:
             pytest.skip(f"no headers of {package} here; tests/install.sh gets them")
     out = OUT / "cpp-unit"
     with _alone():
-        done = _run(["make", "-s", "-j2", f"BUILD={out}", "CXX=g++", "CXXFLAGS=-O1 -Werror"], EXAMPLES / "cpp-unit")  # fmt: skip
+        done = run(["make", "-s", "-j2", f"BUILD={out}", "CXX=g++", "CXXFLAGS=-O1 -Werror"], EXAMPLES / "cpp-unit")  # fmt: skip
         assert done.returncode == 0, done.stderr
     return [str(out / "fleet-unit")]
 
@@ -70,7 +72,8 @@ def _need(*tools: str) -> None:
         pytest.skip(f"no {', '.join(lacking)} here; tests/install.sh gets them")
 
 
-def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command in a folder, without what `make test` would tell an inner make."""
     env = {
         name: value for name, value in os.environ.items() if name != "MAKEFLAGS"
     }  # of `make test`

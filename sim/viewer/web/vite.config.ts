@@ -11,6 +11,7 @@ function notices(): string {
   const google = bsd.slice(0, bsd.findIndex((line) => !line.startsWith("//"))).map((line) => line.replace(/^\/\/ ?/, "")).join("\n");
   const parts = [
     `konva ${dependencies.konva}\n\n${read("node_modules/konva/LICENSE").trim()}`,
+    `@tanstack/virtual-core ${dependencies["@tanstack/virtual-core"]}\n\n${read("node_modules/@tanstack/virtual-core/LICENSE").trim()}`,
     `uPlot ${dependencies.uplot}\n\n${read("node_modules/uplot/LICENSE").trim()}`,
     `@bufbuild/protobuf ${dependencies["@bufbuild/protobuf"]}: Apache License 2.0 (text: LICENSE of this project); its varint code:\n\n${google.trim()}`,
   ];

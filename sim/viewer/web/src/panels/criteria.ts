@@ -2,7 +2,7 @@
 import type { App, Criterion, Run } from "../model";
 import { criterionName, metricWord } from "../i18n/criteria";
 import { el } from "./dom";
-import { clock, figure, metricName, unitText } from "./format";
+import { clock, figure, metricName, outcomeText, unitText } from "./format";
 import { panelOf, redrawOnGrowth } from "./frame";
 
 export const criteriaPanel = panelOf(
@@ -36,7 +36,7 @@ function banner(app: App, run: Run, title: string): HTMLElement {
     "section",
     { class: `p-banner p-${OUTCOME_TONE[meta.outcome] ?? "warn"}`, role: "status" },
     title ? el("span", { class: "p-muted" }, title) : null,
-    el("strong", { class: "p-outcome" }, app.t(`criteria.outcome.${meta.outcome}`)),
+    el("strong", { class: "p-outcome" }, outcomeText(app, meta.outcome)),
     el("span", { class: "p-sentence" }, isRunning(run) ? app.t("live.sentence") : meta.sentence),
     isRunning(run) || (meta.sentence && app.language === "en") ? null : el("span", { class: "p-muted" }, app.t("criteria.count").replace("{failed}", String(failed)).replace("{all}", String(meta.criteria.length))),
     meta.lost ? el("p", { class: "p-lost" }, meta.lost) : null,

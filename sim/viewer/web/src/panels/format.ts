@@ -57,3 +57,10 @@ export function bytesText(size: number): string {
   if (size < 1e6) return `${(size / 1000).toFixed(1)} kB`;
   return `${(size / 1e6).toFixed(1)} MB`;
 }
+
+/** How a run ended, in the page's language; a word that this page does not know stays as it is. */
+export function outcomeText(words: { t(key: string): string }, outcome: string): string {
+  const key = `criteria.outcome.${outcome}`;
+  const text = words.t(key);
+  return text === key ? outcome.replaceAll("_", " ") : text;
+}

@@ -1,6 +1,6 @@
 // The runs that the viewer's server offers: searched, filtered, sorted; one is opened, or two are compared.
 import { choice, el, searchBox, setText } from "./dom";
-import { bytesText, clock } from "./format";
+import { bytesText, clock, outcomeText } from "./format";
 import { panelOf } from "./frame";
 
 /** What `api/runs` says of a run; all but the id may be missing. */
@@ -220,12 +220,6 @@ async function askServer(): Promise<unknown> {
   const answer = await fetch("api/runs");
   if (!answer.ok) throw new Error(`api/runs: ${answer.status} ${answer.statusText}`);
   return answer.json();
-}
-
-function outcomeText(words: Words, outcome: string): string {
-  const key = `criteria.outcome.${outcome}`;
-  const text = words.t(key);
-  return text === key ? outcome.replaceAll("_", " ") : text;
 }
 
 /** The same list beside an open run. */

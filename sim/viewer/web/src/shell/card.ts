@@ -58,15 +58,21 @@ export function mountCard(parent: HTMLElement, app: ViewerApp, covers: (width: n
         for (const each of rows.keys()) row(each, null);
         row("card.position", app.t("card.gone"));
       } else {
-        row("card.speed", `${(world.speed[at] * 3.6).toFixed(1)} km/h · ${world.speed[at].toFixed(2)} m/s`);
-        row("card.accel", `${world.accel[at].toFixed(2)} m/s²`);
-        row("card.heading", `${((world.yaw[at] * 180) / Math.PI).toFixed(1)}°`);
-        row("card.hitch", actor.rear_length > 0 ? `${((world.hitch[at] * 180) / Math.PI).toFixed(1)}°` : null);
+        row("card.speed", `${fixed(world.speed[at] * 3.6, 1)} km/h · ${fixed(world.speed[at], 2)} m/s`);
+        row("card.accel", `${fixed(world.accel[at], 2)} m/s²`);
+        row("card.heading", `${fixed((world.yaw[at] * 180) / Math.PI, 1)}°`);
+        row("card.hitch", actor.rear_length > 0 ? `${fixed((world.hitch[at] * 180) / Math.PI, 1)}°` : null);
         const hasDoors = actor.kind >= 4 && actor.kind <= 6;
         row("card.doors", hasDoors ? app.t(world.doors[at] === 0 ? "doors.closed" : world.doors[at] > 0 ? "doors.left" : "doors.right") : null);
-        row("card.position", `${world.x[at].toFixed(1)}, ${world.y[at].toFixed(1)} m`);
+        row("card.position", `${fixed(world.x[at], 1)}, ${fixed(world.y[at], 1)} m`);
       }
     }
-    row("card.perceives", unit && view.perceives !== null ? `${view.perceives} ${app.t("card.objects")} (${unit})` : null);
+    row("card.perceives", unit && view.perceives !== null ? `${view.perceives} ${app.t(view.perceives === 1 ? "card.object" : "card.objects")} (${unit})` : null);
   };
+}
+
+/** A number with its decimals; never "-0.0". */
+function fixed(value: number, decimals: number): string {
+  const text = value.toFixed(decimals);
+  return Number(text) === 0 ? text.replace("-", "") : text;
 }

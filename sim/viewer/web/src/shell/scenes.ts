@@ -199,7 +199,7 @@ export class SceneArea {
       this.chip.classList.add("differs");
       return;
     }
-    const parts = [apart.count === 0 ? app.t("together") : app.t("apart").replace("{n}", String(apart.count)).replace("{m}", apart.furthest.toFixed(2)).replace("{who}", apart.who)];
+    const parts = [apart.count === 0 ? app.t("together") : app.t(apart.count === 1 ? "apart.one" : "apart").replace("{n}", String(apart.count)).replace("{m}", apart.furthest.toFixed(2)).replace("{who}", apart.who)];
     if (apart.alone > 0) parts.push(app.t("only").replace("{n}", String(apart.alone)));
     say(this.chip, parts.join(" · "));
     this.chip.classList.toggle("differs", apart.count + apart.alone > 0);
