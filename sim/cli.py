@@ -42,6 +42,12 @@ class _Guarded(typer.core.TyperGroup):
             if isinstance(error, IcvError):
                 _say(str(error))
                 raise typer.Exit(error.exit_code) from None
+            if isinstance(error, OSError) and error.filename is not None:
+                _say(
+                    f"{error.filename}: {error.strerror}; expected a place that can be read and written. "
+                    f"Give another one, or see where it was needed with `icv --debug ...`."
+                )
+                raise typer.Exit(_PANIC) from None
             what = (str(error).splitlines() or ["no message"])[0][:300]
             _say(
                 f"{type(error).__name__}: {what}. This is a fault of icv, not of your input; "
@@ -279,6 +285,7 @@ def agreement(
     """How far two runs of one scene agree (verdicts, places, speeds, times), and what makes the difference."""
     from sim.carla.backend.agreement import agree
 
+    cli_choices.spare("--json", json_, a, b)
     found = agree(a, b)
     typer.echo(found.text())
     if json_ is not None:

@@ -59,6 +59,22 @@ def carla(backend: str, address: str | None) -> CarlaTarget | None:
     return CarlaTarget.parse(address or "127.0.0.1:2000")
 
 
+def keep_apart(log: Path, folder: Path) -> None:
+    """InputError when a second run in `folder` would overwrite the recording `log` that it is compared with."""
+    from protocols.errors import InputError
+
+    if (folder / "run.mcap").resolve() == log.resolve():
+        raise InputError(f"--out {folder}: the recording itself lies there; choose another folder.")
+
+
+def spare(option: str, target: Path | None, *inputs: Path) -> None:
+    """InputError when what is to be written would overwrite what was read."""
+    from protocols.errors import InputError
+
+    if target is not None and target.resolve() in {path.resolve() for path in inputs}:
+        raise InputError(f"{option} {target}: that is one of the inputs; give another file.")
+
+
 def fresh_folder(spec: SceneSpec) -> Path:
     """`runs/<scene>-seed<seed>`, numbered where that exists: nothing already recorded is overwritten."""
     name = f"{spec.name}-seed{spec.seed}"

@@ -30,7 +30,8 @@ def recorded_scene(
     if road_file is not None:
         map_path = road_file
     elif not map_path.is_file():
-        map_path = find_map(spec, beside)
+        copy = beside / map_path.name  # whatever folder the scene names it in
+        map_path = copy if copy.is_file() else find_map(spec, beside)
     spec = spec.model_copy(update={"map": spec.map.model_copy(update={"file": str(map_path)})})
     digest = hashlib.sha256(map_path.read_bytes()).hexdigest()
     if digest != map_digest:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from protocols.errors import LogError
 from sim.compose import BACKEND, CARLA, RunOptions, RunOutcome, run_scene
-from sim.log.diff import compare
-from sim.log.reader import LogReader
+from sim.diff.first import first_difference
 from sim.log.replay import ReplayCheck, load
 from sim.recorded import recorded_scene
 from sim.versions import commit
@@ -61,7 +60,7 @@ def replay_log(
         short = f"; {recorded.lost}" if recorded.lost else ""
         message = f"the same in every one of {ticks_held} ticks{short}"
         return ReplayOutcome(True, message, last, outcome.digest, outcome)
-    first = compare(LogReader.open(log, recover), LogReader.open(outcome.log_path))
+    first = first_difference(log, outcome.log_path)
     by = f"; the log was written by commit {header.commit or 'unknown'}, this is {commit() or 'unknown'}"
     message = f"left the recording at {departure}" + (f": {first}" if first else "") + by
     return ReplayOutcome(False, message, last, outcome.digest, outcome)

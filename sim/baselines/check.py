@@ -21,7 +21,7 @@ from sim.baselines.model import Summary, write_summary
 from sim.baselines.summarise import summarise
 from sim.baselines.tolerances import Tolerances
 from sim.compose import RunOptions, run_scene
-from sim.log.diff import compare
+from sim.diff.first import first_difference
 from sim.log.reader import LogReader
 
 Progress = Callable[[float], None]
@@ -156,7 +156,7 @@ def _first_difference(golden: Summary, log: Path, logs: Path | None) -> tuple[st
         last = f"{int(digests.digest[-1]):016x}" if digests.digest.size else ""
         if last != golden.digest:
             return f"{old} is of another run than the summary (digest {last}); the exact place is not known", {}  # fmt: skip
-        found = compare(before, LogReader.open(log))
+        found = first_difference(old, log)
     except IcvError as error:
         return f"the exact place is not known: {error}", {}
     if found is None:

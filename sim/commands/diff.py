@@ -32,11 +32,21 @@ def diff(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
 ) -> None:
     """Say whether two logs are the same, else where they part first, why, and what followed. Exit 0 same, 1 different, 2 bad input."""
+    import gc
+
+    from sim import cli_choices
     from sim.diff.compare import diff_logs
     from sim.diff.tolerance import Tolerances, read
     from sim.diff.words import summary
 
-    found = diff_logs(a, b, Tolerances() if tolerances is None else read(tolerances))
+    inputs = [a, b] if tolerances is None else [a, b, tolerances]
+    cli_choices.spare("--html", html, *inputs)
+    cli_choices.spare("--json", json_, *inputs)
+    gc.disable()  # records hold no circles, and looking for some takes a tenth of the time
+    try:
+        found = diff_logs(a, b, Tolerances() if tolerances is None else read(tolerances))
+    finally:
+        gc.enable()
     if json_ is not None:
         from sim.diff.data import as_json
 

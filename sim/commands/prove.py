@@ -64,9 +64,10 @@ def prove(
 ) -> None:
     """Run a scene under other carriers, layouts, orders, hash seeds ...; sign that nothing changed, or say where it did."""
     if verify is not None:
-        if scenario is not None or key is not None:
+        others = (scenario, key, seed, set_, duration, out, only, thorough or None)
+        if any(value is not None for value in others):
             raise typer.BadParameter(
-                "--verify checks a certificate; give no SCENARIO and no --key."
+                "--verify checks a certificate; give no SCENARIO and none but --public-key and --quiet."
             )
         _verify(verify, public_key)
     if public_key is not None:

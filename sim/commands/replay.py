@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sim import cli_choices
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -52,6 +54,7 @@ def replay(
         from sim.rerun import replay_log
 
         folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="icv-replay-")))
+        cli_choices.keep_apart(log, folder)
         folder.mkdir(parents=True, exist_ok=True)
         answer = replay_log(log, folder, recover=recover, progress=progress)
     typer.echo(f"{'same' if answer.same else 'DIFFERENT'}: {answer.message}")

@@ -38,9 +38,12 @@ def report(
     ] = False,
 ) -> None:
     """Write one HTML file that shows a run: scene, messages, plots, criteria. It opens without a network."""
+    from protocols.errors import InputError
     from sim.report.find import find_log
     from sim.report.html import write_report
 
+    if map_ is not None and not map_.is_file():
+        raise InputError(f"--map {map_}: no such file; expected the run's road file (.xodr).")
     found = find_log(log)
     second = find_log(other) if other is not None else None
     target = out or found.with_name(report_name(found))

@@ -63,6 +63,7 @@ def shrink(
     spec, map_path = failing_scene(source, overrides)
     name = f"{spec.name}-min"[:64]
     path = out or (library or Path()) / f"{name}.toml"
+    _check_target(path, source)
     tell = None if quiet else lambda line: typer.echo(line, err=True)
     found = run_shrink(spec, map_path.parent, wanted=reason, budget=runs, tell=tell)
     written(path, found, spec, map_path, source)
@@ -78,3 +79,15 @@ def shrink(
         typer.echo("  the budget ended the search; more --runs may make it smaller")
     elif not quiet:
         typer.echo("  smallest: with any single actor less it does not fail so")
+
+
+def _check_target(path: Path, source: str) -> None:
+    """Before the search, which takes minutes: InputError when the scene cannot be written to `path` or would overwrite its source."""
+    from protocols.errors import InputError
+    from scenarios.load import library
+
+    if path.is_dir():
+        raise InputError(f"--out {path}: is a folder; expected a file to write, or give --library.")
+    if path.resolve() in {Path(source).resolve(), library().get(source, Path(source)).resolve()}:
+        raise InputError(f"--out {path}: that is the failing scene itself; give another file.")
+    path.parent.mkdir(parents=True, exist_ok=True)

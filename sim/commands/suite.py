@@ -84,6 +84,7 @@ def suite(
     import os
     from datetime import UTC, datetime
 
+    from protocols.errors import IcvError
     from scenarios.suites import expand
     from sim.suite.junit import write_junit
     from sim.suite.plan import make_plan, parse_shard
@@ -102,6 +103,14 @@ def suite(
         timeout_s=timeout,
         memory_mb=memory,
     )
+    # Hours of runs should not end in "cannot be written".
+    for option, path in (("--junit", junit), ("--html", html)):
+        if path is not None:
+            _check_file(option, path)
+    if history is not None:
+        from sim.history.store import History
+
+        History(history).close()
     folder = out or _fresh_folder(plan.name)
     options = SuiteOptions(
         out=folder,
@@ -116,16 +125,24 @@ def suite(
     )
     result = run_suite(plan, options)
     print_suite(result, folder, quiet=quiet)
+    problems: list[IcvError] = []  # what cannot be written keeps nothing else from being written
     if junit is not None:
-        write_junit(result, junit, folder)
+        try:
+            write_junit(result, junit, folder)
+        except IcvError as error:
+            problems.append(error)
     if history is not None:
-        from sim.history.store import History
-
-        History(history).add(result, result.started_utc)
+        try:
+            with History(history) as kept:
+                kept.add(result, result.started_utc)
+        except IcvError as error:
+            problems.append(error)
     if html is not None:
         from sim.suite.page import write_page
 
         write_page(result, html, folder)
+    if problems:
+        raise problems[0]
     raise typer.Exit(_INTERRUPTED if result.is_interrupted else result.outcome.exit_code)
 
 
@@ -135,3 +152,17 @@ def _fresh_folder(name: str) -> Path:
     while folder.exists():
         folder, number = Path("runs") / f"suite-{name}-{number}", number + 1
     return folder
+
+
+def _check_file(option: str, path: Path) -> None:
+    """InputError when `path` cannot be a file that is written at the end."""
+    from protocols.errors import InputError
+
+    if path.is_dir():
+        raise InputError(f"{option} {path}: is a folder; expected a file to write.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{option} {path}: its folder cannot be made: {error.strerror}. Give another place."
+        ) from error

@@ -55,6 +55,8 @@ def view(
     """Show runs in the browser, until Ctrl-C: one log, all logs in a folder, or a run in progress."""
     if live is not None and what is not None:
         raise typer.BadParameter("give a log or folder, or --live ADDRESS, not both.")
+    if keys is not None and live is None:
+        raise typer.BadParameter("--keys goes with --live.")
     from contextlib import ExitStack, suppress
     from tempfile import TemporaryDirectory
 
@@ -62,6 +64,8 @@ def view(
     from sim.viewer.server import listen, make_app, make_server
     from sim.viewer.shelf import Shelf
 
+    if map_ is not None and not map_.is_file():
+        raise InputError(f"--map {map_}: no such file; expected the runs' road file (.xodr).")
     root = what if what is not None else Path("runs")
     with ExitStack() as stack:
         if live is not None:

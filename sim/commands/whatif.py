@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sim import cli_choices
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -90,7 +92,7 @@ def _edit(log: Path, edits: list[Any], out: Path | None, as_json: bool, quiet: b
     meant = check_edits(source, edits)
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="icv-what-if-")))
-        _keep_apart(log, folder)
+        cli_choices.keep_apart(log, folder)
         progress = stack.enter_context(
             Progress(f"{log.name}, edited", source.spec.duration_s, quiet or as_json)
         )
@@ -113,14 +115,6 @@ def _edit(log: Path, edits: list[Any], out: Path | None, as_json: bool, quiet: b
         if out is not None and not quiet:
             typer.echo(f"log      {again.log}")
     return 1 if found.is_verdict_changed else 0
-
-
-def _keep_apart(log: Path, folder: Path) -> None:
-    """The recording is not overwritten by the run that is compared with it."""
-    from protocols.errors import InputError
-
-    if (folder / "run.mcap").resolve() == log.resolve():
-        raise InputError(f"--out {folder}: the recording itself lies there; choose another folder.")
 
 
 def _rank(

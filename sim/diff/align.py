@@ -10,7 +10,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
+from typing import NamedTuple
 
+import numpy as np
+
+from protocols.wire import Column
 from sim.diff.windows import Item
 
 HOLD_NS = 10_000_000_000  # how far apart in time two records may be and still be the same one
@@ -24,8 +28,23 @@ class How(Enum):
     MOVED = "moved"  # same content, another tick; numbers shift when others were sent in between
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+def is_ascending(column: Column) -> bool:
+    """Each row is more than the one before."""
+    return bool((column[1:] > column[:-1]).all())
+
+
+def common(a: Column, b: Column) -> tuple[Column, Column, Column]:
+    """What two columns of whole numbers have in common, ascending, and its rows in both; the first of several alike."""
+    if a.size and b.size and is_ascending(a) and is_ascending(b):
+        rows = np.searchsorted(b, a)
+        rows[rows == b.size] = 0
+        here = np.flatnonzero(b[rows] == a)
+        return a[here], here, rows[here]
+    found: tuple[Column, Column, Column] = np.intersect1d(a, b, return_indices=True)
+    return found
+
+
+class Pair(NamedTuple):
     """Two records that are the same one, but not equal."""
 
     a: Item

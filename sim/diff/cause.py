@@ -9,6 +9,7 @@ road file, else other code where the digests prove that the runs themselves diff
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sim.diff import chain, series
@@ -72,7 +73,8 @@ def explain(case: Case) -> Difference:
     """Cause, chain, table and remarks."""
     table = case.table
     findings = list(table.firsts.values())
-    findings += _unrecorded(case, findings)
+    findings += _unrecorded(case.parting, table.tick_ns, findings)
+    findings += _lacking(case)
     length = _length(case)
     findings.sort(key=causal_order)
     first = next((f for f in findings if f.kind is not Kind.RESULT), None)
@@ -82,7 +84,7 @@ def explain(case: Case) -> Difference:
         # What only one log has after its end follows from the end; an earlier start hides nothing that is compared.
         first = length if first is None or length.kind is not Kind.LATE_START else first
     if first is None:
-        first = findings[0] if findings else None
+        first = findings[0] if findings else _unread(case)
     points: list[Point] = []
     if first is not None:
         points = series.around(case.a, case.b, first, table.tick_ns)
@@ -210,17 +212,58 @@ def _relevance(key: KeyChange, first: Finding) -> int:
 # -- what is not recorded ------------------------------------------------------------------------------------------
 
 
-def _unrecorded(case: Case, findings: list[Finding]) -> list[Finding]:
-    """Parts of the digest that differ before anything recorded of them does."""
-    parting, tick_ns = case.parting, case.table.tick_ns
-    out: list[Finding] = []
-    is_whole = not any(side.facts.lost or side.facts.damaged for side in (case.a, case.b))
-    if parting.alone >= 0 and is_whole:
-        t_ns = parting.alone * tick_ns
-        has, lacks = "a digest", NOTHING
-        out.append(
-            Finding(Kind.UNRECORDED, parting.alone, t_ns, "log/digest", "", "ticks", has, lacks)
+def first_at(
+    tick: int, parts: Sequence[str], table: Table, parting: Parting
+) -> Finding | None:  # fmt: skip
+    """The first difference at a tick in what `parts` of its digest cover."""
+    findings = list(table.firsts.values())
+    findings += _unrecorded(parting, table.tick_ns, findings)
+    fits = [
+        f
+        for f in findings
+        if f.tick == tick
+        and any(
+            (f.kind is Kind.UNRECORDED and f.field == part) or covers(part, f) for part in parts
         )
+    ]
+    return min(fits, key=causal_order, default=None)
+
+
+def _lacking(case: Case) -> list[Finding]:
+    """Ticks without a digest in one of two logs that are whole."""
+    sides = [side.facts for side in (case.a, case.b)]
+    if any(facts.lost or facts.damaged or facts.unread_ns for facts in sides):
+        return []
+    tick = case.parting.alone
+    if tick < 0 and sides[0].end_ns == sides[1].end_ns:
+        tick = case.parting.beyond  # the recordings end together, the chains do not
+    if tick < 0:
+        return []
+    t_ns = tick * case.table.tick_ns
+    one, two = ("a digest", NOTHING) if case.parting.is_only_a else (NOTHING, "a digest")
+    return [Finding(Kind.UNRECORDED, tick, t_ns, "log/digest", "", "ticks", one, two)]
+
+
+def _unread(case: Case) -> Finding | None:
+    """Digests that cannot be read."""
+    unread = [side.facts.unread_ns for side in (case.a, case.b)]
+    stamps = unread[0] + unread[1]
+    if not stamps:
+        return None
+    t_ns = min(stamps)
+    a, b = (_unread_blocks(len(each)) for each in unread)
+    return Finding(Kind.DAMAGED, t_ns // case.table.tick_ns, t_ns, "log/digest", "", "block", a, b)
+
+
+def _unread_blocks(number: int) -> str:
+    if not number:
+        return "whole"
+    return f"{number} damaged block{'s' if number > 1 else ''} of digests"
+
+
+def _unrecorded(parting: Parting, tick_ns: int, findings: list[Finding]) -> list[Finding]:
+    """Parts of the digest that differ before anything recorded of them does."""
+    out: list[Finding] = []
     for part in _PARTS:
         tick = parting.of(part)
         if tick < 0:
@@ -331,6 +374,10 @@ def _context(case: Case, first: Finding | None, length: Finding | None) -> list[
             out.append(
                 ("damaged", {"log": name, "from": f"{start / 1e9:.2f}", "to": f"{end / 1e9:.2f}"})
             )
+        if facts.unread_ns:
+            out.append(
+                ("unread", {"log": name, "number": str(len(facts.unread_ns)), "at": f"{min(facts.unread_ns) / 1e9:.2f}"})
+            )  # fmt: skip
         if facts.is_thin:
             out.append(("thin", {"log": name}))
         if not facts.has_result and not facts.lost:

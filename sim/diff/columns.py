@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from protocols.wire import Column
-from sim.diff.fields import LABELS, Fields, Rows, fields, id_name, joined, shown
+from sim.diff.align import common, is_ascending
+from sim.diff.fields import LABELS, fields, id_name, shown
+from sim.diff.layout import Fields, Rows, joined
 from sim.diff.model import Finding, Kind, kind_of
 from sim.diff.table import Batch, Record, Table
 
 _KEY = 2**33  # above every id
 
 
-@dataclass(frozen=True, slots=True)
-class Unequal:
+class Unequal(NamedTuple):
     """Two records that are the same one with other content."""
 
     record: Record
@@ -118,9 +119,10 @@ def _compare_rows(
         left, right = [one for _, one, _ in straight], [two for _, _, two in straight]
         ids = joined(left, "") if left[0].ids is not None else None
         batch = Batch(topic, records, of, row, ids, label)
+        is_other = np.zeros(of.size, bool)
         for name in left[0].columns:
-            mask = table.column(prefix + name, joined(left, name), joined(right, name), batch)
-            differing.update(np.unique(of[mask]).tolist())
+            is_other |= table.column(prefix + name, joined(left, name), joined(right, name), batch)
+        differing.update(np.unique(of[is_other]).tolist())
     if crossed:
         differing |= _crossed(topic, prefix, label, records, crossed, table)
     return differing
@@ -156,7 +158,7 @@ def _crossed(
 ) -> set[int]:  # fmt: skip
     """Tables whose rows are not the same ones: matched by id; rows of one side alone; rows in another order."""
     left, right = (_gather([(k, rows[side]) for k, *rows in pairs]) for side in (0, 1))
-    _, at, there = np.intersect1d(left.key, right.key, return_indices=True)
+    _, at, there = common(left.key, right.key)
     order = np.argsort(at)
     at, there = at[order], there[order]
     differing: set[int] = set()
@@ -170,11 +172,14 @@ def _crossed(
     if at.size:
         batch = Batch(topic, records, left.of[at], left.row[at], left.ids[at], label)
         ones, twos = [one for _, one, _ in pairs], [two for _, _, two in pairs]
+        is_other = np.zeros(at.size, bool)
         for column in pairs[0][1].columns:
             a = joined(ones, column)[at]
             b = joined(twos, column)[there]
-            mask = table.column(prefix + column, a, b, batch)
-            differing.update(np.unique(batch.of[mask]).tolist())
+            is_other |= table.column(prefix + column, a, b, batch)
+        differing.update(np.unique(batch.of[is_other]).tolist())
+    if is_ascending(left.key) and is_ascending(right.key):
+        return differing  # every table ascends on both sides
     for k, one, two in pairs:
         m = _first_out_of_order(one, two)
         if m >= 0:

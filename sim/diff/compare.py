@@ -13,24 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from protocols.columns import Layout
-from protocols.errors import CodecError
-from protocols.roads.network import U8
-from protocols.v1 import log_pb2, world_pb2
+from protocols.v1 import log_pb2
 from sim.diff import cause, digests, radio, trace
 from sim.diff.align import HOLD_NS, Aligner, How, Pair
 from sim.diff.columns import Unequal, compare_records
 from sim.diff.config import key_changes, version_changes
 from sim.diff.fields import fields, shown
-from sim.diff.model import NOTHING, Difference, Finding, Kind
+from sim.diff.model import NOTHING, Difference, Finding, KeyChange, Kind
+from sim.diff.signals import Lights
 from sim.diff.table import Record, Table
 from sim.diff.tolerance import Tolerances
 from sim.diff.windows import ABOUT, Item, Place, Side, Stream, Window, windows
 
 _FOREVER = 2**62
-_SIGNALS = Layout(world_pb2.SignalStates)
 _SAMPLED = ("truth/world", "truth/actor")
 MAX_MESSAGES = 5000  # differing messages remembered per stream
 
@@ -44,33 +39,38 @@ def diff_logs(a: Path, b: Path, tolerances: Tolerances | None = None) -> Differe
         left.close()
         raise
     try:
-        return _Comparison(left, right, tolerances or Tolerances()).run()
+        return Comparison(left, right, tolerances or Tolerances()).run()
     finally:
         left.close()
         right.close()
 
 
 @dataclass(slots=True)
-class _Comparison:
+class Comparison:
+    """Both logs, and what was found so far."""
+
     a: Side
     b: Side
     tolerances: Tolerances
     table: Table = field(init=False)
+    keys: list[KeyChange] = field(default_factory=list)
     aligners: dict[Stream, Aligner] = field(default_factory=dict)
     traces: dict[str, trace.TraceAligner] = field(default_factory=dict)
-    lights: dict[str, U8] = field(default_factory=dict)  # "a", "b": as last told
-    about: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)  # (side, topic)
+    lights: Lights = field(init=False)
+    about: dict[tuple[str, str], list[Item]] = field(default_factory=dict)  # (side, topic)
     is_sampled_alike: bool = True
     is_thin: bool = False
 
-    def run(self) -> Difference:
+    def read(self) -> None:
+        """Reads both to their end and fills the table."""
         a, b = self.a, self.b
         one, two = a.facts, b.facts
         self.table = Table(one.header.tick_ns, self.tolerances)
-        keys = key_changes(one.header, two.header)
+        self.lights = Lights(a, b, self.table)
+        self.keys = key_changes(one.header, two.header)
         self.is_sampled_alike = not any(
             key.key.startswith("scene.record") or key.key.startswith("scene.tick_ms")
-            for key in keys
+            for key in self.keys
         )
         for side in (a, b):
             topics = side.topics()
@@ -80,13 +80,13 @@ class _Comparison:
             self._window(window)
         last = Window(_FOREVER)
         self._window(last)
-        chain = {
-            side: digests.collect(
-                self.about.get((side, "log/digest"), []),
-                self.about.get((side, "log/digest_part"), []),
-            )
-            for side in ("a", "b")
-        }
+
+    def run(self) -> Difference:
+        """Everything."""
+        self.read()
+        a, b = self.a, self.b
+        one, two = a.facts, b.facts
+        chain = {"a": self._chain("a"), "b": self._chain("b")}
         for name, side in (("a", a), ("b", b)):
             self._facts(name, side, chain[name])
         found = digests.compare(chain["a"], chain["b"], one.header.tick_ns == two.header.tick_ns)
@@ -94,7 +94,7 @@ class _Comparison:
         self._count()
         return cause.explain(
             cause.Case(
-                a, b, self.table, keys, version_changes(one.header, two.header), found,
+                a, b, self.table, self.keys, version_changes(one.header, two.header), found,
             )
         )  # fmt: skip
 
@@ -119,13 +119,13 @@ class _Comparison:
             items_a, items_b = window.a.get(stream, []), window.b.get(stream, [])
             if topic in ABOUT:
                 for side, items in (("a", items_a), ("b", items_b)):
-                    self.about.setdefault((side, topic), []).extend(item[2] for item in items)
+                    self.about.setdefault((side, topic), []).extend(items)
             elif self.is_thin and topic != "truth/event":
                 continue
             elif topic == trace.TOPIC:
                 self._trace(stream[1], items_a, items_b, settled)
             elif topic == "truth/signal":
-                self._signals(items_a, items_b)
+                self.lights.compare(items_a, items_b)
             else:
                 self._stream(stream, items_a, items_b, settled, unequal, fates)
         for topic, pairs in unequal.items():
@@ -173,7 +173,7 @@ class _Comparison:
 
     def _alone(self, topic: str, sender: str, item: Item, is_a: bool) -> None:
         row = self.table.topic(topic)
-        if self._is_outside(item[0], self.b if is_a else self.a) or (
+        if (self.b if is_a else self.a).lacks(item[0]) or (
             topic in (*_SAMPLED, "log/inbox") and not self.is_sampled_alike
         ):
             row.outside += 1
@@ -191,18 +191,6 @@ class _Comparison:
             self._remember(topic, Record(sender, t_ns, seq))
         else:
             row.tolerated += 1
-
-    def _is_outside(self, t_ns: int, other: Side) -> bool:
-        """Whether the other log has nothing at that time, or lost it."""
-        if (
-            other.first_ns < 0
-            or t_ns < other.first_ns
-            or any(x <= t_ns <= y for x, y in other.facts.damaged)
-        ):
-            return True
-        if not other.is_done:
-            return False
-        return t_ns >= other.last_ns if other.facts.lost else t_ns > other.last_ns
 
     def _what(self, topic: str, item: Item) -> str:
         if topic == "truth/event":
@@ -284,7 +272,7 @@ class _Comparison:
         row.differing += blocks
         for stamps, is_a in ((only_a, True), (only_b, False)):
             other = self.b if is_a else self.a
-            inside = [t for t in stamps if not self._is_outside(t, other)]
+            inside = [t for t in stamps if not other.lacks(t)]
             if other.facts.lost:  # its last block may not have been written
                 inside = [t for t in inside if t <= other.last_trace.get(name, -1)]
             if not self.is_sampled_alike:
@@ -296,82 +284,17 @@ class _Comparison:
                 else:
                     row.extra += 1
 
-    def _signals(self, a: list[Item], b: list[Item]) -> None:
-        """Lights hold until they are told again: compared at every change of either side."""
-        changes: dict[int, dict[str, U8]] = {}
-        stamps: dict[int, dict[str, int]] = {}
-        raw: dict[int, dict[str, bytes]] = {}
-        found_at: set[int] = set()
-        for side, items in (("a", a), ("b", b)):
-            for item in items:
-                raw.setdefault(item[0], {})[side] = item[2]
-                try:
-                    values = _SIGNALS.unpack(item[2])
-                except CodecError:
-                    continue
-                changes.setdefault(item[0], {})[side] = values["light"]
-                stamps.setdefault(item[0], {})[side] = values["t_ns"]
-        row = self.table.topic("truth/signal")
-        for t_ns in sorted(changes):
-            for side, light in changes[t_ns].items():
-                self.lights[side] = light
-            one, two = self.lights.get("a"), self.lights.get("b")
-            if one is None or two is None:
-                lacking = self.a if one is None else self.b
-                if self._is_outside(t_ns, lacking) or lacking.first_ns < 0:
-                    continue
-                one = np.zeros_like(two) if one is None else one
-                two = np.zeros_like(one) if two is None else two
-            assert one is not None and two is not None
-            if self._is_outside(t_ns, self.a) or self._is_outside(t_ns, self.b):
-                row.outside += 1
-                continue
-            tick = t_ns // self.table.tick_ns
-            if one.size != two.size:
-                found = Finding(
-                    Kind.SIGNAL,
-                    tick,
-                    t_ns,
-                    "truth/signal",
-                    "",
-                    "groups",
-                    str(one.size),
-                    str(two.size),
-                )
-                row.differing += self.table.add(found)
-                continue
-            is_different = False
-            told = stamps.get(t_ns, {})
-            if len(told) == 2 and told["a"] != told["b"]:
-                found = Finding(
-                    Kind.SIGNAL, tick, t_ns, "truth/signal", "", "t_ns", str(told["a"]), str(told["b"]),
-                    by=float(told["b"] - told["a"]),
-                )  # fmt: skip
-                is_different |= self.table.add(found, (float(told["a"]), float(told["b"])))
-            for group in np.flatnonzero(one != two).tolist():
-                found = Finding(
-                    Kind.SIGNAL, tick, t_ns, "truth/signal", "", "light", shown("light", one[group]),
-                    shown("light", two[group]), -1, group, f"group {group}",
-                )  # fmt: skip
-                is_different |= self.table.add(found)
-            row.differing += is_different
-            if is_different:
-                found_at.add(t_ns)
-        for t_ns, told_raw in raw.items():
-            first, second = told_raw.get("a"), told_raw.get("b")
-            if first is None or second is None or first == second or t_ns in found_at:
-                continue
-            found = Finding(
-                Kind.SIGNAL, t_ns // self.table.tick_ns, t_ns, "truth/signal", "", "bytes",
-                shown("", first), shown("", second),
-            )  # fmt: skip
-            row.differing += self.table.add(found)
-
     # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _chain(self, side: str) -> digests.Chain:
+        blocks = [self.about.get((side, topic), []) for topic in ("log/digest", "log/digest_part")]
+        return digests.collect(*([item[2] for item in items] for items in blocks))
 
     def _facts(self, name: str, side: Side, chain: digests.Chain) -> None:
         facts = side.facts
         facts.ticks = int(chain.tick.size)
+        for topic, unread in zip(("log/digest", "log/digest_part"), chain.unread, strict=True):
+            facts.unread_ns += [self.about[name, topic][k][0] for k in unread]
         ends = [side.last_ns]
         if chain.tick.size:
             ends.append(
@@ -385,7 +308,7 @@ class _Comparison:
         facts.has_result = bool(blocks)
         if blocks:
             try:
-                table = json.loads(log_pb2.RunResult.FromString(blocks[-1]).result_json)
+                table = json.loads(log_pb2.RunResult.FromString(blocks[-1][2]).result_json)
                 facts.outcome = str(table.get("outcome", ""))
             except Exception:
                 facts.outcome = ""
@@ -394,7 +317,7 @@ class _Comparison:
         a, b = (self.about.get((side, "log/result"), []) for side in ("a", "b"))
         if not (a and b):
             return
-        one, two = fields("log/result", a[-1]).values, fields("log/result", b[-1]).values
+        one, two = fields("log/result", a[-1][2]).values, fields("log/result", b[-1][2]).values
         t_ns = max(self.a.facts.end_ns, self.b.facts.end_ns)
         is_different = False
         for name in one | two:

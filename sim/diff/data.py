@@ -57,7 +57,7 @@ def _log(facts: LogFacts) -> dict[str, Any]:
     return {
         "path": str(facts.path), "scene": head.scenario, "seed": head.seed, "commit": head.commit, "map_digest": head.map_digest,
         "tick_ms": head.tick_ns / 1e6, "start_s": facts.start_ns / 1e9, "end_s": facts.end_ns / 1e9, "outcome": facts.outcome,
-        "lost": facts.lost, "damaged_s": [[a / 1e9, b / 1e9] for a, b in facts.damaged], "digests_only": facts.is_thin,
+        "lost": facts.lost, "damaged_s": [[a / 1e9, b / 1e9] for a, b in facts.damaged], "unread_digests_s": [t / 1e9 for t in facts.unread_ns], "digests_only": facts.is_thin,
     }  # fmt: skip
 
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from protocols import codec
-from protocols.columns import Layout
 from protocols.errors import CodecError
 from protocols.messages import ActorKind, Light, Map, RequestStatus, SensorSharing
 from protocols.v1 import (
@@ -30,55 +27,11 @@ from protocols.v1 import (
     spat_pb2,
     world_pb2,
 )
-from protocols.wire import MAX_ROWS, Column, Kind, read_varint, varint
+from protocols.wire import Column
+from sim.diff.layout import ColumnLayout, Fields, Rows
 from sim.radio.fates import Fate
 
-ZIGZAG = np.dtype([("zigzag", np.uint8)])  # stands for int8 in zigzag bytes
 UNKNOWN_NS = -1  # an optional stamp that is not there
-
-
-@dataclass(slots=True)
-class Rows:
-    """One table as raw little-endian columns of equal length. `ids` None: a row is its number."""
-
-    ids: bytes | None
-    columns: dict[str, bytes]
-    types: dict[str, np.dtype[Any]]  # of `columns`; of `ids` under ""
-    size: int
-
-    @classmethod
-    def of(cls, ids: Column | None, columns: dict[str, Column]) -> Rows:
-        """From arrays."""
-        types = {name: column.dtype for name, column in columns.items()}
-        size = max((column.size for column in columns.values()), default=0)
-        if ids is not None:
-            types[""] = ids.dtype
-            size = int(ids.size)
-        raw = {name: column.tobytes() for name, column in columns.items()}
-        return cls(None if ids is None else ids.tobytes(), raw, types, int(size))
-
-
-def joined(tables: list[Rows], name: str) -> Column:
-    """One column ("": the ids) of many tables below each other."""
-    dtype = tables[0].types[name]
-    if name == "":
-        raw = b"".join([rows.ids or b"" for rows in tables])
-    else:
-        raw = b"".join([rows.columns[name] for rows in tables])
-    if dtype == ZIGZAG:
-        packed = np.frombuffer(raw, np.uint8)
-        signed: Column = ((packed >> 1) ^ -(packed & 1)).view(np.int8)
-        return signed
-    column: Column = np.frombuffer(raw, dtype)
-    return column
-
-
-@dataclass(slots=True)
-class Fields:
-    """One record. Names of a table's columns get its prefix."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    tables: dict[str, Rows] = field(default_factory=dict)
 
 
 LABELS = {  # what a row is, by topic and prefix
@@ -87,109 +40,16 @@ LABELS = {  # what a row is, by topic and prefix
 }  # fmt: skip
 
 
-class _Layout:
-    """A message of columns: how to read it fast, and how to read it whatever it looks like."""
-
-    def __init__(self, kind: type[Message], ids: str | None = None) -> None:
-        self.layout = Layout(kind)
-        self.ids = ids
-        self.run = [f for f in self.layout.fields if f.is_column]
-        self.names = [f.name for f in self.run]
-        self.scalars = {
-            f.tag[0]: f for f in self.layout.fields if not f.is_column and len(f.tag) == 1
-        }
-        self.is_quick = len(self.scalars) + len(self.run) == len(self.layout.fields)
-        self.types: dict[str, np.dtype[Any]] = {}
-        for f in self.run:
-            self.types[f.name] = ZIGZAG if f.kind == Kind.ZIGZAG_COLUMN else f.dtype
-        if ids is not None:
-            self.types[""] = self.types.pop(ids)
-        self._places: dict[int, tuple[list[tuple[str, bytes, int, int]], int]] = {}
-
-    def quick(self, data: bytes) -> Fields | None:
-        """None when anything is not as our writers put it."""
-        if not self.is_quick:
-            return None
-        values: dict[str, Any] = {f.name: _DEFAULTS[f.kind] for f in self.scalars.values()}
-        tables = {"": self._empty()} if self.run else {}
-        first = self.run[0].tag[0] if self.run else -1
-        at, size = 0, len(data)
-        while at < size:
-            tag = data[at]
-            field = self.scalars.get(tag)
-            if field is None:
-                if tag != first or tables[""].size:
-                    return None
-                length, start = read_varint(data, at + 1)
-                found = self._columns(data, at, length // self.run[0].dtype.itemsize)
-                if found is None or start + length > size:
-                    return None
-                tables[""], at = found
-                continue
-            at += 1
-            if field.kind == Kind.DOUBLE:
-                if at + 8 > size:
-                    return None
-                values[field.name] = _DOUBLE.unpack_from(data, at)[0]
-                at += 8
-                continue
-            number, at = read_varint(data, at)
-            if field.kind == Kind.TEXT:
-                if at + number > size:
-                    return None
-                values[field.name] = data[at : at + number].decode()
-                at += number
-            elif field.kind == Kind.SINT32:
-                values[field.name] = (number >> 1) ^ -(number & 1)
-            else:
-                values[field.name] = number != 0 if field.kind == Kind.BOOL else number
-        return Fields(values, tables)
-
-    def _empty(self) -> Rows:
-        columns = {name: b"" for name in self.names if name != self.ids}
-        return Rows(None if self.ids is None else b"", columns, self.types, 0)
-
-    def _columns(self, data: bytes, at: int, rows: int) -> tuple[Rows, int] | None:
-        places = self._places.get(rows)
-        if places is None:
-            if not 0 < rows <= MAX_ROWS:
-                return None
-            places = self._places[rows] = self._lay(rows)
-        if at + places[1] > len(data):
-            return None
-        columns: dict[str, bytes] = {}
-        for name, prefix, start, end in places[0]:
-            if not data.startswith(prefix, at + start - len(prefix)):
-                return None
-            columns[name] = data[at + start : at + end]
-        ids = columns.pop(self.ids) if self.ids is not None else None
-        return Rows(ids, columns, self.types, rows), at + places[1]
-
-    def _lay(self, rows: int) -> tuple[list[tuple[str, bytes, int, int]], int]:
-        out, at = [], 0
-        for f in self.run:
-            width = rows * f.dtype.itemsize
-            prefix = f.tag + varint(width)
-            at += len(prefix)
-            out.append((f.name, prefix, at, at + width))
-            at += width
-        return out, at
-
-
-_DOUBLE = struct.Struct("<d")
-_DEFAULTS: dict[int, Any] = {
-    Kind.NS: 0, Kind.UINT32: 0, Kind.SINT32: 0, Kind.DOUBLE: 0.0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0,
-}  # fmt: skip
-_LAYOUTS: dict[str, _Layout] = {
-    "v2x/bsm": _Layout(bsm_pb2.BasicSafetyBatch, "station_id"),
-    "v2x/rsm": _Layout(rsm_pb2.RoadsideSafety, "track_id"),
-    "v2x/vir": _Layout(priority_pb2.VehicleIntention),
-    "v2x/rsc": _Layout(priority_pb2.RoadsideCoordination),
-    "cmd/signal": _Layout(command_pb2.SignalCommand, "group"),
-    "obu/plan": _Layout(plan_pb2.Plan),
-    "truth/world": _Layout(world_pb2.WorldState, "id"),
-    "truth/actor": _Layout(world_pb2.ActorDescriptions, "id"),
-    "truth/signal": _Layout(world_pb2.SignalStates),
+_LAYOUTS: dict[str, ColumnLayout] = {
+    "v2x/bsm": ColumnLayout(bsm_pb2.BasicSafetyBatch, "station_id"),
+    "v2x/rsm": ColumnLayout(rsm_pb2.RoadsideSafety, "track_id"),
+    "v2x/vir": ColumnLayout(priority_pb2.VehicleIntention),
+    "v2x/rsc": ColumnLayout(priority_pb2.RoadsideCoordination),
+    "cmd/signal": ColumnLayout(command_pb2.SignalCommand, "group"),
+    "obu/plan": ColumnLayout(plan_pb2.Plan),
+    "truth/world": ColumnLayout(world_pb2.WorldState, "id"),
+    "truth/actor": ColumnLayout(world_pb2.ActorDescriptions, "id"),
+    "truth/signal": ColumnLayout(world_pb2.SignalStates),
 }
 _PHASE = ("light", "start_ns", "min_end_ns", "max_end_ns", "likely_end_ns", "next_green_start_ns", "next_green_end_ns")  # fmt: skip
 _STAMPS = _PHASE[2:]
@@ -209,7 +69,7 @@ def fields(topic: str, data: bytes) -> Fields:
     try:
         layout = _LAYOUTS.get(topic)
         if layout is not None:
-            return _columnar(layout, data)
+            return layout.read(data)
         special = _SPECIAL.get(topic)
         if special is not None:
             return special(data)
@@ -233,22 +93,6 @@ def shown(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value or "''"
     return repr(value)
-
-
-def _columnar(layout: _Layout, data: bytes) -> Fields:
-    """By the wire's own bytes where the columns lie as our writers put them, else by the careful reader."""
-    try:
-        found = layout.quick(data)
-    except IndexError:  # it ends inside a number; the careful reader says so
-        found = None
-    if found is not None:
-        return found
-    values = layout.layout.unpack(data)
-    columns = {name: values.pop(name) for name in layout.names}
-    if not columns:
-        return Fields(values)
-    ids = columns.pop(layout.ids) if layout.ids else None
-    return Fields(values, {"": Rows.of(ids, columns)})
 
 
 def _spat(data: bytes) -> Fields:

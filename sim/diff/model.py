@@ -175,6 +175,7 @@ class LogFacts:
     damaged: list[tuple[int, int]] = dataclasses.field(
         default_factory=list
     )  # spans of time in ns, both ends in
+    unread_ns: list[int] = dataclasses.field(default_factory=list)  # blocks of digests, stamps
     start_ns: int = 0
     end_ns: int = 0  # of the last thing recorded
     ticks: int = 0  # with a digest

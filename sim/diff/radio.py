@@ -6,6 +6,7 @@ Transmissions of a tick are matched by sender and topic, receivers by name: numb
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -19,8 +20,7 @@ from sim.radio.fates import Fate
 TOPIC = "log/radio"
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """One transmission and what became of it: (rows, R)."""
 
     sender: str
@@ -28,9 +28,10 @@ class Sent:
     seq: int
     fate: Column
     latency_us: Column  # -1 where it was not heard
+    at: int  # first of its rows among those of the tick
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tick:
     """All transmissions of one tick."""
 
@@ -47,22 +48,25 @@ def read_tick(data: bytes) -> Tick | None:
         proto = log_pb2.RadioFates.FromString(data)
     except DecodeError:
         return None
-    fate = np.array(proto.fate, np.uint8)
+    try:
+        fate = np.frombuffer(bytes(list(proto.fate)), np.uint8)
+    except ValueError:  # no fate has a number above 255
+        return None
     width = len(proto.receiver)
     rows = list(proto.num_rows)
     heard = fate == int(Fate.DELIVERED)
     number = len(proto.sender)
     if not (len(proto.topic) == len(proto.seq) == len(rows) == number):
         return None
-    if fate.size != sum(rows) * width or int(heard.sum()) != len(proto.latency_us):
+    if fate.size != sum(rows) * width or int(np.count_nonzero(heard)) != len(proto.latency_us):
         return None
     latency = np.full(fate.size, -1, np.int64)
-    latency[heard] = np.array(proto.latency_us, np.int64)
+    latency[heard] = np.array(list(proto.latency_us), np.int64)
     fates: Column = fate.reshape(sum(rows), width)
     delays: Column = latency.reshape(sum(rows), width)
     sent, at = [], 0
     for sender, topic, seq, count in zip(proto.sender, proto.topic, proto.seq, rows, strict=True):
-        sent.append(Sent(sender, topic, seq, fates[at : at + count], delays[at : at + count]))
+        sent.append(Sent(sender, topic, seq, fates[at : at + count], delays[at : at + count], at))
         at += count
     return Tick(proto.t_ns, tuple(proto.receiver), sent, fates, delays)
 
@@ -110,6 +114,7 @@ def _compare(t_ns: int, one: Tick, two: Tick, table: Table) -> bool:
         )
     receivers = [one.receivers[k] for k in columns[0]]
     there = _by_name(two)
+    rows = _rows_apart(one, two)
     for key, left in _by_name(one).items():
         right = there.pop(key, None)
         if right is None:
@@ -121,7 +126,9 @@ def _compare(t_ns: int, one: Tick, two: Tick, table: Table) -> bool:
             is_different |= _number(
                 t_ns, left, "num_rows", left.fate.shape[0], right.fate.shape[0], table
             )
-        else:
+        elif (
+            rows is None or left.at != right.at or any(rows[left.at : left.at + left.fate.shape[0]])
+        ):
             fates, delays = (left.fate, right.fate), (left.latency_us, right.latency_us)
             if one.receivers != two.receivers:
                 fates = left.fate[:, columns[0]], right.fate[:, columns[1]]
@@ -131,6 +138,16 @@ def _compare(t_ns: int, one: Tick, two: Tick, table: Table) -> bool:
     for right in there.values():
         is_different |= _alone(t_ns, right, Kind.EXTRA, table)
     return is_different
+
+
+def _rows_apart(one: Tick, two: Tick) -> list[bool] | None:
+    """Which rows of two ticks differ, all at once; None where they have others."""
+    if one.receivers != two.receivers or one.fate.shape != two.fate.shape:
+        return None
+    out: list[bool] = (
+        ((one.fate != two.fate) | (one.latency_us != two.latency_us)).any(axis=1).tolist()
+    )
+    return out
 
 
 def _number(t_ns: int, sent: Sent, name: str, a: int, b: int, table: Table) -> bool:
@@ -185,9 +202,13 @@ def _one(
             mask &= (a >= 0) & (b >= 0)
         if not mask.any():
             continue
+        is_plain = not table.tolerances.of(TOPIC, name)
         for r in np.flatnonzero(mask.any(axis=0)).tolist():
-            rows = np.flatnonzero(mask[:, r])
-            for row in rows.tolist():
+            rows = np.flatnonzero(mask[:, r]).tolist()
+            if is_plain:  # one finding, the rest below
+                node = (TOPIC, kind, sent.sender, receivers[r])
+                rows = rows[:1] if table.is_earlier(node, t_ns) else []
+            for row in rows:
                 x, y = int(a[row, r]), int(b[row, r])
                 number = (float(x), float(y)) if kind is Kind.DELAYED else None
                 found = Finding(
@@ -196,7 +217,15 @@ def _one(
                     None if number is None else number[1] - number[0],
                     t_ns + y * 1000 if kind is Kind.DELAYED else -1, receivers[r],
                 )  # fmt: skip
-                is_different |= table.add(found, number)
+                if is_plain:
+                    table.first(found)
+                else:
+                    is_different |= table.add(found, number)
+        if is_plain:
+            numbers = (a[mask], b[mask]) if kind is Kind.DELAYED else None
+            whose = (sent.sender, sent.topic)
+            table.count((TOPIC, name), tick, whose, int(np.count_nonzero(mask)), numbers)
+            is_different = True
     return is_different
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from sim.diff import trace
-from sim.diff.fields import Fields, fields, joined, shown
+from sim.diff.fields import fields, shown
+from sim.diff.layout import Fields, joined
 from sim.diff.model import Finding, Point
 from sim.diff.windows import Side
 

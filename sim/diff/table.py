@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,7 @@ Make = Callable[[int], Finding]
 """row of a batch -> its finding"""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Where a record belongs."""
 
     sender: str
@@ -117,6 +116,31 @@ class Table:
             row.max_rel = max(row.max_rel, by / size if size else 0.0)
         self.first(found)
         return True
+
+    def is_earlier(self, node: Node, t_ns: int) -> bool:
+        """Whether a difference at that time would be the first of its place."""
+        before = self.firsts.get(node)
+        return before is None or t_ns < before.t_ns
+
+    def count(
+        self, place: tuple[str, str], tick: int, whose: tuple[str, str], number: int,
+        values: tuple[Column, Column] | None,
+    ) -> None:  # fmt: skip
+        """As many differing values of one tick, sender and entity as `add` would count one by one; no rule concerns them."""
+        row = self.field_row(*place)
+        row.values += number
+        row.records += number
+        row.senders[whose[0]] += number
+        if whose[1] and (whose[1] in row.entities or len(row.entities) < MAX_NAMES):
+            row.entities[whose[1]] += number
+        if values is not None:
+            a, b = values[0].astype(np.float64), values[1].astype(np.float64)
+            by, size = np.abs(b - a), np.maximum(np.abs(a), np.abs(b))
+            largest = float(by.max())
+            if largest > row.max_abs or row.max_tick < 0:
+                row.max_abs, row.max_tick = largest, tick
+                row.max_where = " ".join(filter(None, whose))
+            row.max_rel = max(row.max_rel, float((by / np.where(size > 0.0, size, 1.0)).max()))
 
     def _tolerated_first(self, found: Finding) -> None:
         key = (found.topic, found.sender, f"{found.field}/{found.entity}")
@@ -248,8 +272,7 @@ class Table:
         if batch.ids is not None or batch.label:
             whose = batch.ids if batch.ids is not None else batch.row
             assert whose is not None
-            ids, counts = np.unique(whose[rows], return_counts=True)
-            for ident, count in zip(ids.tolist(), counts.tolist(), strict=True):
+            for ident, count in _counted(whose[rows]):
                 label = f"{batch.label} {ident}"
                 if label in row.entities or len(row.entities) < MAX_NAMES:
                     row.entities[label] += count
@@ -265,19 +288,18 @@ class Table:
     def _firsts(self, name: str, rows: Column, batch: Batch, make: Make) -> None:
         """One finding for everybody who differs here for the first time."""
         if batch.topic == "truth/world" and batch.ids is not None:
-            _, first = np.unique(batch.ids[rows], return_index=True)
+            first = _first_rows(batch.ids[rows])
         else:
-            _, first = np.unique(batch.codes[batch.of[rows]], return_index=True)
+            first = _first_rows(batch.codes[batch.of[rows]])
         kind = kind_of(batch.topic, name)
         is_new = (batch.topic, name) not in self.fields or self.fields[
             batch.topic, name
         ].first is None
-        for k in first.tolist():
+        for k in first:
             at = int(rows[k])
             record = batch.records[batch.of[at]]
             extra = batch.entity(at) if batch.topic == "truth/world" else ""
-            before = self.firsts.get((batch.topic, kind, record.sender, extra))
-            if is_new or before is None or record.t_ns < before.t_ns:
+            if is_new or self.is_earlier((batch.topic, kind, record.sender, extra), record.t_ns):
                 self.first(make(at))
 
     def _finding(self, name: str, at: int, a: Column, b: Column, batch: Batch) -> Finding:
@@ -291,3 +313,27 @@ class Table:
             name, shown(name, one), shown(name, two), record.seq,
             int(batch.row[at]) if batch.row is not None else -1, batch.entity(at), by,
         )  # fmt: skip
+
+
+_SMALL = 1 << 16  # names below it are looked up instead of sorted
+
+
+def _counted(names: Column) -> list[tuple[int, int]]:
+    """(name, how often), ascending."""
+    if names.size and int(names.min()) >= 0 and int(names.max()) < _SMALL:
+        counts = np.bincount(names)
+        known = np.flatnonzero(counts)
+        return list(zip(known.tolist(), counts[known].tolist(), strict=True))
+    known, counts = np.unique(names, return_counts=True)
+    return list(zip(known.tolist(), counts.tolist(), strict=True))
+
+
+def _first_rows(names: Column) -> list[int]:
+    """The first row of every name, by name."""
+    if names.size and int(names.min()) >= 0 and int(names.max()) < _SMALL:
+        at = np.full(int(names.max()) + 1, -1)
+        at[names[::-1]] = np.arange(names.size - 1, -1, -1)  # the last one written stays
+        out: list[int] = at[at >= 0].tolist()
+        return out
+    rows: list[int] = np.unique(names, return_index=True)[1].tolist()
+    return rows

@@ -10,6 +10,7 @@ from protocols.columns import Layout
 from protocols.errors import CodecError
 from protocols.v1 import world_pb2
 from protocols.wire import Column
+from sim.diff.align import common
 from sim.diff.fields import shown
 from sim.diff.model import Finding, Kind
 from sim.diff.table import Batch, Record, Table
@@ -20,7 +21,10 @@ _LAYOUT = Layout(world_pb2.VehicleTrace)
 COLUMNS = ("id", *(item.name for item in _LAYOUT.fields if item.is_column))
 
 
-def read_block(data: bytes) -> tuple[Column, dict[str, Column]] | None:
+_Block = tuple[Column, dict[str, Column]]
+
+
+def read_block(data: bytes) -> _Block | None:
     """Stamps and columns of one block; None when it cannot be read."""
     try:
         values = _LAYOUT.unpack(data)
@@ -55,7 +59,6 @@ class TraceAligner:
     name: str
     a: _Rows = field(default_factory=_Rows)
     b: _Rows = field(default_factory=_Rows)
-    unread: int = 0  # blocks that could not be read
 
     def match(
         self, a: list[Item], b: list[Item], settled_ns: int, table: Table
@@ -66,12 +69,11 @@ class TraceAligner:
         blocks = 0
         for x, y in zip(a, b, strict=False):
             blocks += x[2] != y[2]
-        is_different = self._heads(a, b, table)
-        for rows, items in ((self.a, a), (self.b, b)):
-            read = [read_block(item[2]) for item in items]
-            self.unread += sum(block is None for block in read)
-            rows.add([block for block in read if block is not None])
-        _, here, there = np.intersect1d(self.a.t_ns, self.b.t_ns, return_indices=True)
+        read = [[read_block(item[2]) for item in items] for items in (a, b)]
+        is_different = self._heads(a, b, read, table)
+        for rows, blocks_read in zip((self.a, self.b), read, strict=True):
+            rows.add([block for block in blocks_read if block is not None])
+        _, here, there = common(self.a.t_ns, self.b.t_ns)
         if here.size:
             stamps = self.a.t_ns[here]
             records = [Record(self.name, int(t), -1) for t in stamps.tolist()]
@@ -89,15 +91,16 @@ class TraceAligner:
             rows.keep(~settled)
         return (max(blocks, 1) if is_different else 0), alone[0], alone[1]
 
-    def _heads(self, a: list[Item], b: list[Item], table: Table) -> bool:
+    def _heads(
+        self, a: list[Item], b: list[Item], read: list[list[_Block | None]], table: Table
+    ) -> bool:
         """Blocks of the same rows that are not the same bytes: another name, or something this version does not know."""
-        there = {item[0]: item[2] for item in b}
+        there = {item[0]: (item[2], block) for item, block in zip(b, read[1], strict=True)}
         is_different = False
-        for t_ns, _, data in a:
-            other = there.get(t_ns, data)
+        for (t_ns, _, data), one in zip(a, read[0], strict=True):
+            other, two = there.get(t_ns, (data, one))
             if other == data or table.tolerances.rules:
                 continue
-            one, two = read_block(data), read_block(other)
             if one is None or two is None:
                 continue
             is_torn = (

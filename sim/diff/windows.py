@@ -8,7 +8,7 @@ window and one chunk of each file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +28,7 @@ Item = tuple[int, Hashable, bytes]
 Place = tuple[str, str, int, Hashable]
 """topic, sender, sent at, sequence number: one entry of a file's order"""
 
-SPAN_NS = 5_000_000_000
+SPAN_NS = 10_000_000_000
 ABOUT = frozenset({"log/digest", "log/digest_part", "log/result"})  # no data of the run itself
 _UNREAD = frozenset({"log/header", "log/timing"})  # about the machine, or read elsewhere
 _VIEWERS = "foxglove/"  # for other viewers, all of it derived from the rest
@@ -73,12 +73,25 @@ class Side:
         self.first_ns = -1  # of the run's own data
         self.last_ns = -1
         self.last_trace: dict[str, int] = {}  # vehicle -> newest stamp of its blocks
+        self._span = (-(2**63), 2**63)  # records outside are left out, ns
+        self._least = self._starts()
+
+    def _starts(self) -> list[int]:
+        """By chunk: the earliest start of it and of all later ones."""
         least = 2**63 - 1
-        self._least = [least]  # earliest start of this and all later chunks
+        out = [least]
         for chunk in reversed(self.chunks):
             least = min(least, chunk.start_ns - self.epoch)
-            self._least.append(least)
-        self._least.reverse()
+            out.append(least)
+        out.reverse()
+        return out
+
+    def only(self, t0_ns: int, t1_ns: int) -> None:
+        """Before anything is read: nothing but records with t0_ns <= t < t1_ns is to be."""
+        self._span = t0_ns, t1_ns
+        low, high = t0_ns + self.epoch, t1_ns + self.epoch
+        self.chunks = [c for c in self.chunks if c.end_ns >= low and c.start_ns < high]
+        self._least = self._starts()
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -93,7 +106,7 @@ class Side:
         wanted = frozenset({topic})
         low, high = t0_ns + self.epoch, t1_ns + self.epoch
         for chunk in self.chunks:
-            if chunk.end_ns < low or chunk.start_ns >= high:
+            if chunk.end_ns < low or chunk.start_ns >= high or not self._may_hold(chunk, wanted):
                 continue
             try:
                 raw = read_chunk(self._file, chunk, self.facts.path)
@@ -106,6 +119,25 @@ class Side:
                         t_ns = record.log_ns - self.epoch
                         yield t_ns, _name(topic, record.sequence, record.data), record.data
 
+    def blocks(self, topics: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """(topic, bytes) of all records of some topics in file order, without touching what `read` has still to read."""
+        wanted = frozenset(topics)
+        for chunk in self.chunks:
+            if self._may_hold(chunk, wanted):
+                try:
+                    raw = read_chunk(self._file, chunk, self.facts.path)
+                except (LogError, zstandard.ZstdError):
+                    continue
+                for record in records(raw, self.scan, wanted):
+                    yield self.scan.channels[record.channel].topic, record.data
+
+    def _may_hold(self, chunk: Chunk, topics: frozenset[str]) -> bool:
+        """False where the file's index says that a chunk has nothing of these topics."""
+        channels = self.scan.channels
+        return not chunk.channels or any(
+            number not in channels or channels[number].topic in topics for number in chunk.channels
+        )
+
     @property
     def next_ns(self) -> int:
         """Nothing earlier than this is still in the file."""
@@ -115,6 +147,18 @@ class Side:
     def is_done(self) -> bool:
         """Every chunk was read."""
         return self.at >= len(self.chunks)
+
+    def lacks(self, t_ns: int) -> bool:
+        """Whether this log has nothing at that time, or lost it."""
+        if (
+            self.first_ns < 0
+            or t_ns < self.first_ns
+            or any(x <= t_ns <= y for x, y in self.facts.damaged)
+        ):
+            return True
+        if not self.is_done:
+            return False
+        return t_ns >= self.last_ns if self.facts.lost else t_ns > self.last_ns
 
     def compressed(self, chunk: Chunk) -> bytes:
         """A chunk as it lies in the file."""
@@ -139,6 +183,7 @@ class Side:
         sides = (self,) if twin is None else (self, twin)
         known: dict[int, _Taken | None] = {}  # by channel
         order: list[Place] = []
+        low, high = self._span
         for number, sequence, log_ns, data in records(raw, self.scan):
             taken = known.get(number, _NEW)
             if taken is _NEW:
@@ -146,6 +191,8 @@ class Side:
             if taken is None:
                 continue
             t_ns = log_ns - self.epoch
+            if not low <= t_ns < high:
+                continue
             name = _name(taken.topic, sequence, data) if taken.is_event else sequence
             taken.stamps.append(t_ns)
             if taken.is_kept:
@@ -172,6 +219,8 @@ class Side:
     def _take(self, taken: _Taken) -> None:
         """The records of one channel in one chunk."""
         self.counts[taken.topic] += len(taken.stamps)
+        if not taken.stamps:
+            return
         if taken.topic not in ABOUT:
             first, last = min(taken.stamps), max(taken.stamps)
             self.first_ns = first if self.first_ns < 0 else min(self.first_ns, first)

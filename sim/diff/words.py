@@ -78,6 +78,7 @@ _REMARKS: dict[str, tuple[str, str]] = {
     "other_keys": ("Other keys that differ and could be the cause too: {keys}.", "其他不同且也可能是原因的配置项：{keys}。"),
     "lost": ("{log} is not whole: {what}. It was read as far as it goes.", "{log} 不完整：{what}。已读取可恢复的部分。"),
     "damaged": ("A part of {log} cannot be read and was left out: t={from} to {to} s.", "{log} 中 t={from} 至 {to} s 的部分无法读取，已跳过。"),
+    "unread": ("Digests of {log} cannot be read in {number} blocks, the first written at t={at} s; the rest was compared.", "{log} 中有 {number} 个摘要块无法读取（首个写于 t={at} s），其余部分已比较。"),
     "thin": ("{log} holds digests only; messages and states cannot be compared.", "{log} 只含摘要，无法比较消息与状态。"),
     "no_result": ("{log} has no result: its run never came to its end.", "{log} 没有结果：该运行没有结束。"),
     "scenes": ("Other scenes: A is {a}, B is {b}.", "场景不同：A 为 {a}，B 为 {b}。"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from protocols.errors import LogError
 from sim.log.digest import TickDigest
 from sim.log.header import RunHeader
 from sim.log.reader import LogReader
@@ -40,9 +41,15 @@ class Departure:
 
 
 def load(path: Path, recover: bool = False) -> Recorded:
-    """Header, digests and result of the log at `path`; LogError as `LogReader.open`."""
+    """Header, digests and result of the log at `path`; LogError as `LogReader.open`, and where no tick is left to compare."""
     log = LogReader.open(path, recover)
-    return Recorded(log.header(), log.digests(), log.result(), log.lost)
+    found = Recorded(log.header(), log.digests(), log.result(), log.lost)
+    if found.lost is not None and not found.digests.tick.size:
+        raise LogError(
+            f"{path}: {found.lost}; it broke off before its first digests, so nothing of it can be compared. "
+            "Run the scene again with `icv run`."
+        )
+    return found
 
 
 class ReplayCheck:

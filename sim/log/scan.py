@@ -84,7 +84,7 @@ def scan(path: Path, recover: bool) -> Scan:
             problem = f"a record before byte {file.tell()} is damaged ({error})"
         if problem is not None and not recover:
             raise LogError(
-                f"{path}: {problem}; its beginning can be read with recovery (icv replay does so)"
+                f"{path}: {problem}; its beginning can be read with recovery (`icv replay --recover`)"
             )
         out.lost = problem
         if problem is not None and out.chunks:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from sim.log.diff import FirstDifference
+from sim.diff.first import FirstDifference
 from sim.log.scan import read_chunk, records, scan
 
 _HEAD = struct.Struct("<QIQ")

@@ -15,7 +15,7 @@ from typing import Any
 from protocols import errors
 from protocols.errors import InfrastructureError
 from scenarios.spec import SceneSpec
-from sim.log.diff import FirstDifference, compare
+from sim.diff.first import FirstDifference, first_difference
 from sim.log.header import RunHeader
 from sim.log.reader import LogReader
 from sim.prove.child import job_of
@@ -141,7 +141,7 @@ def _difference(
     found: FirstDifference | None = None
     if variant.around.is_recorded:
         if departure is not None:
-            found = compare(LogReader.open(a), LogReader.open(b))
+            found = first_difference(a, b)
         elif answer["records_sha256"] != plain.records_sha256:
             header, other = LogReader.open(a).header(), LogReader.open(b).header()
             if (header.commit, header.versions) != (other.commit, other.versions):

@@ -27,6 +27,7 @@ class Progress:
     """A context manager that is called with the simulated seconds so far. Writes to stderr, so stdout stays clean.
 
     It also remembers Ctrl-C: an interrupt that falls into a compiler callback is swallowed there, so the next call raises it again.
+    SIGTERM, as a CI server sends it at its time limit, is the same, so that nobody's temporary folder or worker is left behind.
     """
 
     def __init__(self, title: str, duration_s: float | None, quiet: bool) -> None:
@@ -35,7 +36,7 @@ class Progress:
         self._task: TaskID | None = None
         self._told = 0
         self._is_stopped = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._is_stopped = True
@@ -43,7 +44,8 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._stop)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._stop)
         if self._quiet:
             return self
         if sys.stderr.isatty():
@@ -80,8 +82,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         if self._bar is not None:
             self._bar.stop()
 

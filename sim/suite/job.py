@@ -12,12 +12,12 @@ import hashlib
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from protocols.errors import IcvError, InfrastructureError, InputError
-from scenarios.load import load_scene
+from scenarios.load import find_map, load_scene
 from scenarios.verdict import Outcome, Verdict, from_error
 from sim.compose import RunOptions, run_scene
 from sim.log.container import MAGIC
@@ -77,6 +77,16 @@ def scene_sha256(scene: str) -> str:
             path = library()[scene]
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, KeyError):
+        return ""
+
+
+def road_sha256(scene: str, overrides: Sequence[str]) -> str:
+    """Of the scene's road file; empty when scene or road file cannot be read."""
+    try:
+        loaded = load_scene(Path(scene), list(overrides))
+        road = find_map(loaded.spec, loaded.path.resolve().parent)
+        return hashlib.sha256(road.read_bytes()).hexdigest()
+    except (IcvError, OSError):
         return ""
 
 

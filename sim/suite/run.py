@@ -172,21 +172,32 @@ def _known(plan: Plan, options: SuiteOptions, store: Store) -> dict[str, TaskRes
         for result in earlier
         if options.only_failed and (result.outcome is not Outcome.PASS or result.is_flaky)
     }
+    roads: dict[tuple[str, ...], str] = {}
     return {
         result.task.id: replace(result, task=tasks[result.task.id], is_carried=True)
         for result in earlier
         if group(result.task) not in bad
         and result.task.id not in broken
-        and _still_holds(result, tasks[result.task.id])
+        and _still_holds(result, tasks[result.task.id], roads)
     }
 
 
-def _still_holds(result: TaskResult, task: Task) -> bool:
-    """Whether the earlier run was of this scene file as it is now, with these overrides."""
-    from sim.suite.job import scene_sha256
+def _still_holds(result: TaskResult, task: Task, roads: dict[tuple[str, ...], str]) -> bool:
+    """Whether the earlier run was of this scene and road file as they are now, with these overrides.
+
+    `roads` remembers the SHA-256 of road files: scene and what overrides its map -> digest.
+    """
+    from sim.suite.job import road_sha256, scene_sha256
 
     same = (result.task.scene, result.task.overrides) == (task.scene, task.overrides)
-    return same and result.scene_sha256 == scene_sha256(task.scene)
+    if not same or result.scene_sha256 != scene_sha256(task.scene):
+        return False
+    if not result.map_digest:  # it never got as far as the road
+        return True
+    key = (task.scene, *(text for text in task.overrides if text.startswith("map")))
+    if key not in roads:
+        roads[key] = road_sha256(key[0], key[1:])
+    return result.map_digest == roads[key]
 
 
 def _about(plan: Plan) -> dict[str, Any]:

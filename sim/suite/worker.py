@@ -172,5 +172,10 @@ def _die_with_parent() -> None:
     if pipe is not None:
         os.close(pipe)
         server._forkserver_alive_fd = None
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """The system kills this process when the thread that started it ends, in whatever way. Linux."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -16,8 +16,8 @@ from scenarios.formats.opendrive import read
 from scenarios.spec import SceneSpec
 from sim.compose import BACKEND, CARLA
 from sim.config import resolve
+from sim.diff.first import FirstDifference
 from sim.faults import Faults, make_faults
-from sim.log.diff import FirstDifference
 from sim.log.reader import LogReader
 from sim.log.replay import load
 from sim.recorded import recorded_scene
@@ -61,7 +61,8 @@ def replay_unit(
         inboxes = recorded(log, name)
         if inboxes is None:
             inboxes = from_world(name, spec, map_path.parent, run, file, progress)
-        return alone.answer(inboxes, read_record(log, name), int(run.digests.tick.size))
+        answer = alone.answer(inboxes, read_record(log, name), int(run.digests.tick.size))
+    return answer if run.lost is None else replace(answer, message=f"{answer.message}; {run.lost}")
 
 
 class _Alone:
@@ -86,11 +87,16 @@ class _Alone:
         self.bus = bus if self.faults is None else self.faults.bus(bus)
 
     def answer(self, inboxes: Inboxes, record: Record, ticks: int) -> UnitAnswer:
-        """Calls it tick by tick; stops at the first difference unless later inboxes are known."""
+        """Calls it tick by tick; stops at the first difference unless later inboxes are known.
+
+        `ticks`: as many have a digest. What a log that broke off has behind them may not be all that was said.
+        """
         first: FirstDifference | None = None
         calls = others = tick = 0
         last = ticks if inboxes.departure is None else inboxes.departure.tick + 1
         for now, inbox in inboxes.each():
+            if now.tick >= ticks:
+                break
             for between in range(tick, now.tick):  # late answers and the watchdog act between calls
                 found = self._step(Now(between, between * self.tick_ns), {}, record)
                 first, others = first or found, others + (first is not None and found is not None)

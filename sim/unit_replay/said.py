@@ -6,18 +6,15 @@ every tick. Their flags and stamps are only in the digest, together with everybo
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from protocols import codec, topics
-from protocols.messages import Message
 from protocols.participant import Outbox
 from protocols.simtime import Now
-from sim.log.diff import FirstDifference
+from sim.diff.first import FirstDifference, first_field
 from sim.log.reader import LogReader
 
 Sent = tuple[str, bytes]  # topic, wire bytes
@@ -126,29 +123,7 @@ def _message(name: str, at: tuple[int, int], topic: str, one: bytes | None, two:
     if one is None or two is None:
         words = [NONE if side is None else f"{len(side)} bytes" for side in (one, two)]
         return FirstDifference(*at, topic, name, "message", *words)
-    field_name, a, b = _field(codec.decode(topic, one), codec.decode(topic, two))
-    return FirstDifference(*at, topic, name, field_name, a, b)
-
-
-def _field(one: Message, two: Message) -> tuple[str, str, str]:
-    """The first field in which two messages differ, with both values."""
-    for item in dataclasses.fields(one):
-        x, y = getattr(one, item.name), getattr(two, item.name)
-        if isinstance(x, np.ndarray):
-            if x.shape != y.shape:
-                return item.name, f"{x.size} rows", f"{y.size} rows"
-            k = _row(x, y)
-            if k is not None:
-                return f"{item.name}[{k}]", repr(x[k].item()), repr(y[k].item())
-        elif x != y:
-            return item.name, repr(x), repr(y)
-    return "bytes", "the recorded ones", "others, with the same meaning"
-
-
-def _row(x: Any, y: Any) -> int | None:
-    same = x.view(np.uint64) == y.view(np.uint64) if x.dtype == np.float64 else x == y
-    rows = np.flatnonzero(~np.atleast_1d(same))
-    return int(rows[0]) if rows.size else None
+    return FirstDifference(*at, topic, name, *first_field(topic, one, two))
 
 
 def _notes(

@@ -12,7 +12,7 @@ import numpy as np
 
 from protocols.errors import LogError
 from scenarios.verdict import Outcome
-from sim.log.diff import FirstDifference, compare
+from sim.diff.first import FirstDifference, first_difference
 from sim.log.reader import LogReader
 from sim.log.records import U64, Trace
 from sim.radio.fates import I64
@@ -156,7 +156,7 @@ def compare_runs(a: LogReader, b: LogReader, failure: str = "", is_close: bool =
         changed_criteria(before, after) if not failure else (),
         _numbers(before, after),
         {name: (near[0][name], near[1].get(name, Closest())) for name in near[0]},
-        compare(a, b),
+        first_difference(a.path, b.path),
         ticks,
         num_ticks,
         None if met_tick is None else met_tick * a.header().tick_ns,

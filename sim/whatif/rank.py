@@ -103,7 +103,7 @@ def rank(
             raise NothingRanError(
                 f"{log}: nobody heard a message of the topics and time asked for, so there is nothing to rank."
             )
-        with Crew(bench, jobs) as crew:
+        with Crew(bench, min(jobs, budget)) as crew:
             search = _Search(crew, budget, progress or (lambda runs: None))
             search.control()
             search.begin(groups)

@@ -42,8 +42,12 @@ def ranking_lines(found: Ranking, shown: int = 20) -> list[str]:
     head = f"{found.num_messages} messages were heard by somebody; {found.runs} runs; verdict as recorded: {found.outcome}"
     out = [head]
     rows = [entry for entry in found.entries if entry.level > Level.TRACE]
-    if not rows:
+    if not rows and not found.left:
         out.append("no message mattered: without any one sender's, the outcome is the same")
+    elif not rows:
+        out.append(
+            f"nothing can be said yet: of {len(found.tried)} groups tried none mattered, others were not tried"
+        )
     for place, entry in enumerate(rows[:shown], 1):
         mattered, size = entry.mattered, len(entry.group.items)
         what = (

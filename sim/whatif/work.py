@@ -19,6 +19,7 @@ from pebble import ProcessPool
 from protocols.errors import InfrastructureError
 from sim.log.reader import LogReader
 from sim.log.records import Trace
+from sim.suite.worker import end_with_parent
 from sim.whatif.again import Source, open_source, run_again
 from sim.whatif.edit import Edit
 from sim.whatif.outcome import (
@@ -137,6 +138,7 @@ _BENCH: list[Bench] = []  # of a worker process
 
 def _start(log: str, folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, which stops us
+    end_with_parent()
     _BENCH[:] = [make_bench(Path(log), Path(folder))]
 
 

@@ -83,7 +83,9 @@ def test_planted_dependences_are_caught_and_named(tmp_path: Path) -> None:
     answers = by_name(found)
     assert answers["again"].same
     # The order of a set: topic, sender and tick.
-    assert re.search(r"at tick \d+ .*v2x/bsm\.\w+\[0\] of fleet", answers["hash"].difference or "")
+    assert re.search(
+        r"at tick \d+ .*v2x/bsm\.\w+\[station \d+\] of fleet", answers["hash"].difference or ""
+    )
     # The number of threads: to the field.
     assert re.search(r"at tick 200 .*v2x/bsm\.x_m", answers["threads"].difference or "")
     # The time zone, in a note that no digest covers: byte for byte.
@@ -225,6 +227,8 @@ def test_the_command_signs_and_checks(tmp_path: Path) -> None:
     assert checked.exit_code == 1 and "NOT VALID" in checked.output
     assert runner.invoke(app, ["prove", "brt_corridor", "--only", "nothing"]).exit_code == 2
     assert runner.invoke(app, ["prove", "--verify", str(tmp_path / "missing")]).exit_code == 2
+    idle = runner.invoke(app, ["prove", "--verify", str(out / "certificate.json"), "--seed", "2"])
+    assert idle.exit_code == 2 and "--verify checks a certificate" in idle.output
 
 
 def test_help_is_quick_to_import() -> None:

@@ -128,6 +128,20 @@ def test_receivers_that_join_late_or_in_another_order_keep_their_columns(tmp_pat
     assert second["fate"].tolist() == [0, 1, 3] and second["latency_us"].tolist() == [0, 123, 0]
 
 
+def test_a_chunk_of_countless_empty_records_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.report.pack.source.MAX_RECORDS", 50)
+    log = Log(tmp_path / "few.mcap")
+    log.world(0, [1], [0.0])
+    log.pack()
+    log = Log(tmp_path / "many.mcap")
+    for k in range(60):
+        log.world(k, [1], [0.0])
+    with pytest.raises(LogError, match="a chunk of more than 50 records"):
+        log.pack()
+
+
 @pytest.mark.parametrize(
     ("receivers", "fate"), [(["a"], [1, 1]), (["a", "b"], [1]), (["a"], [99]), ([], [1])]
 )

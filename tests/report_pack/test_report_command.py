@@ -46,8 +46,11 @@ def test_wrong_input_is_told_in_a_sentence(corridor: Path, tmp_path: Path) -> No
         (("report", tmp_path / "nowhere"), "no such file or folder"),
         (("report", tmp_path / "no.mcap"), "do not begin like an MCAP"),
         (("report", corridor, "--out", corridor), "the log itself"),
+        (("report", corridor, "--map", tmp_path / "no.xodr"), "no such file"),
+        (("view", corridor.parent, "--map", tmp_path / "no.xodr"), "no such file"),
         (("view", tmp_path / "nowhere"), "no such file or folder"),
         (("view", corridor, "--live", "tcp://127.0.0.1:1"), "not both"),
+        (("view", corridor, "--keys", tmp_path), "--keys goes with --live"),
         (("view", "--live", "nonsense"), "expected tcp://"),
     ):
         result = icv(*words)

@@ -205,6 +205,21 @@ def test_a_small_budget_gives_what_was_found_and_says_so(tmp_path: Path) -> None
     assert found.after[0] < found.before[0] or found.after[1] < found.before[1]
 
 
+def test_a_target_that_cannot_be_is_told_before_the_search(tmp_path: Path) -> None:
+    scene = tmp_path / "scene.toml"
+    scene.write_text(scene_text(BY_NAME["bias"].spec, ""))
+    (tmp_path / "file").touch()
+    with_road(tmp_path)
+    before = scene.read_bytes()
+    for target, says in (
+        (scene, "failing scene itself"), (tmp_path, "is a folder"), (tmp_path / "file" / "x.toml", "file: ")
+    ):  # fmt: skip
+        done = CliRunner().invoke(app, ["shrink", str(scene), "--out", str(target)])
+        assert done.exit_code in (2, 3) and says in done.stderr, done.output
+        assert "fault of icv" not in done.stderr and "runs:" not in done.stderr
+    assert scene.read_bytes() == before
+
+
 def test_wrong_sources_are_bad_input(tmp_path: Path) -> None:
     runner = CliRunner()
     (tmp_path / "no.mcap").write_bytes(b"not a log")

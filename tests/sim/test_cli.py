@@ -283,6 +283,13 @@ def test_ctrl_c_that_a_compiler_swallowed_ends_the_run_at_the_next_second():
         progress(1.0)
 
 
+def test_being_terminated_cleans_up_like_ctrl_c():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), Progress("t", 10.0, True):
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_replay_says_same_or_different(compose):
     assert (icv("replay", "a.mcap").exit_code, icv("replay", "a.mcap", "-q").stdout) == (
         0,
@@ -293,6 +300,23 @@ def test_replay_says_same_or_different(compose):
     assert result.exit_code == 1 and "DIFFERENT: left the record at tick 412" in result.stdout
     compose.error = LogError("a.mcap: truncated header")
     assert icv("replay", "a.mcap").exit_code == 2
+
+
+def test_replay_never_overwrites_the_recording(compose, tmp_path):
+    (tmp_path / "run").mkdir()
+    log = tmp_path / "run" / "run.mcap"
+    log.write_bytes(b"recorded")
+    result = icv("replay", str(log), "--out", str(tmp_path / "run"))
+    assert result.exit_code == 2 and "the recording itself" in one_sentence(result)
+    assert log.read_bytes() == b"recorded"
+
+
+def test_a_place_that_cannot_be_written_is_not_called_a_fault_of_ours(compose, tmp_path):
+    (tmp_path / "file").touch()
+    result = icv("replay", "a.mcap", "--out", "file")
+    assert result.exit_code == 3
+    said = one_sentence(result)
+    assert "file: File exists" in said and "Give another one" in said and "fault of icv" not in said
 
 
 def test_map_info_and_check():

@@ -398,6 +398,36 @@ def test_a_scene_that_was_edited_is_run_again_by_resume(here: Path) -> None:
     assert "1 known from an earlier call" in edited.stdout
 
 
+def test_a_road_file_that_was_edited_is_noticed_by_resume(here: Path) -> None:
+    library = ROOT / "scenarios" / "library" / "smart_island.toml"
+    (here / "mine.toml").write_text(library.read_text())
+    road = here / "smart_island.xodr"
+    road.write_bytes((ROOT / "scenarios" / "roads" / road.name).read_bytes())
+    icv("mine.toml", "-j", "1", *SHORT)
+    again = icv("mine.toml", "--resume", *SHORT)
+    assert "1 known from an earlier call" in again.stdout
+    road.write_bytes(road.read_bytes() + b"<!-- edited -->\n")
+    edited = icv("mine.toml", "--resume", *SHORT)
+    assert edited.exit_code == 0 and "known from an earlier call" not in edited.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--junit", "small.toml/x.xml"), 2, "--junit small.toml/x.xml: its folder cannot be made"),
+        (("--html", "."), 2, "--html .: is a folder"),
+        (("--history", "mysql://host/x"), 2, "of kind 'mysql'"),
+        (("--history", "small.toml/x.sqlite"), 2, "its folder cannot be made"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_runs(
+    here: Path, words: tuple[str, ...], code: int, says: str
+) -> None:
+    done = icv("small.toml", *words)
+    assert done.exit_code == code and says in done.stderr, done.output
+    assert not Path("out").exists()
+
+
 def test_a_truncated_log_is_an_infrastructure_error_whatever_the_verdict(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,6 +203,45 @@ def test_unknown_names_and_wrong_logs_are_bad_input(plain: Any, tmp_path: Path) 
     assert runner.invoke(app, both).exit_code == 2
 
 
+def cut(log: Path, folder: Path, share: float) -> Path:
+    """The first `share` of the file at `log`."""
+    data = log.read_bytes()
+    path = folder / f"{share}.mcap"
+    path.write_bytes(data[: int(share * len(data))])
+    return path
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_log_that_broke_off_is_compared_as_far_as_it_goes(
+    plain: Any, kept: Any, tmp_path: Path, share: float
+) -> None:
+    for outcome in (plain, kept):
+        path = cut(outcome.log_path, tmp_path, share)
+        for name in ("rsu/X", "obu/a"):
+            answer = replay_unit(path, name, recover=True)
+            assert answer.same and answer.calls > 0, answer.message
+            assert "breaks off" in answer.message
+
+
+def test_a_log_without_a_whole_tick_proves_nothing(plain: Any, tmp_path: Path) -> None:
+    data = plain.log_path.read_bytes()
+    sizes = range(len(data) // 40, len(data), len(data) // 40)
+    for size in sizes:
+        path = tmp_path / "cut.mcap"
+        path.write_bytes(data[:size])
+        try:
+            held = LogReader.open(path, recover=True).digests().tick.size
+        except LogError:
+            continue
+        break
+    else:
+        pytest.fail("no cut leaves a readable beginning")
+    assert not held, "the first readable cut holds digests already: make it finer"
+    for call in (lambda: replay_unit(path, "rsu/X", recover=True), lambda: replay_log(path, tmp_path, recover=True)):  # fmt: skip
+        with pytest.raises(LogError, match="nothing of it can be compared"):
+            call()
+
+
 def test_frames_that_are_none_are_refused(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for bad in (b"", b"\xff" * 40, b"\x1a\x04\x08\xff\xff\xff"):
         monkeypatch.setattr(LogReader, "inboxes", lambda self, bad=bad: iter([("rsu/X", bad)]))

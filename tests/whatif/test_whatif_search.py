@@ -10,7 +10,8 @@ import pytest
 
 from sim.whatif.candidates import Group, Item
 from sim.whatif.edit import Drop, Edit
-from sim.whatif.rank import Entry, Level, _ranked, _Search
+from sim.whatif.rank import Entry, Level, Ranking, _ranked, _Search
+from sim.whatif.tell import ranking_lines
 from sim.whatif.work import Crew, Mattered
 
 PERIOD_NS = 100_000_000
@@ -124,6 +125,17 @@ def test_the_budget_is_kept_and_what_was_not_tried_is_said() -> None:
     entries, found = search(groups, lambda lost: NOTHING, 4)
     assert found.runs == 4 and not entries
     assert len(found.left) == 7
+
+
+def test_a_spent_budget_is_not_told_as_nothing_mattered() -> None:
+    groups = [group("v2x/rsm", f"rsu/{k}", 10) for k in range(3)]
+    for budget, says, never in ((2, "nothing can be said yet", "no message mattered"), (64, "no message mattered", "nothing can be")):  # fmt: skip
+        entries, found = search(groups, lambda lost: NOTHING, budget)
+        tried, left = tuple(found.entries.values()), tuple(found.left)
+        text = "\n".join(
+            ranking_lines(Ranking(tuple(entries), tried, left, found.runs, 30, "pass"))
+        )
+        assert says in text and never not in text, text
 
 
 def test_messages_of_one_tick_are_told_apart() -> None:

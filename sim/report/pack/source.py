@@ -29,6 +29,7 @@ BLOCK_NS = 30_000_000_000
 KEPT_BYTES = 24 * 1024 * 1024  # of walked chunks; two blocks of a full corridor
 WHOLE_RUN = "wall_s"  # a timing that holds this is that of the whole run
 MAX_BLOCKS = 20_000  # a week of simulated time; more is a damaged stamp
+MAX_RECORDS = 1_000_000  # in a chunk; ours have some thousands, and empty ones would cost a hundred times their size
 _LENGTH = struct.Struct("<Q")
 _IS_MESSAGE, _RECORD, _HEAD = 5, 9, 9 + 22
 _DTYPE = np.dtype(
@@ -258,6 +259,10 @@ class Source:
         at, size, length_of = 0, len(raw), _LENGTH.unpack_from
         while at + _RECORD <= size:
             places.append(at)
+            if len(places) > MAX_RECORDS:
+                raise LogError(
+                    f"{self.path}: a chunk of more than {MAX_RECORDS} records; it was not written by icv run"
+                )
             at += _RECORD + length_of(raw, at + 1)[0]
         if at > size:
             places.pop()  # the last record is not whole

@@ -1,30 +1,32 @@
-"""Planted differences are found at their tick, topic and field; equal runs are equal; replays are checked tick by tick."""
+"""Planted differences are found at their tick, topic, unit and field in one sentence; runs with equal digests are equal."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from protocols import codec
 from protocols.errors import LogError
 from protocols.messages import BasicSafetyBatch, Spat, VehicleCommand
-from sim.log import _kernels
-from sim.log.container import Container
-from sim.log.diff import FirstDifference, compare
+from sim.diff import windows
+from sim.diff.first import FirstDifference, first_difference, first_field
+from sim.log import scan
 from sim.log.digest import DigestChain
-from sim.log.reader import LogReader
-from sim.log.replay import Recorded, ReplayCheck, load
 from sim.log.writer import LogWriter
 from sim.state import ActorStates
+from tests.diff import mutate
 from tests.sim.log.run import HEADER, TICK, Change, Run, keep
 
 
 def difference(tmp_path: Path, change: Change, ticks: int = 150) -> FirstDifference | None:
     Run().write(tmp_path / "a.mcap", ticks)
     Run(change).write(tmp_path / "b.mcap", ticks)
-    return compare(LogReader.open(tmp_path / "a.mcap"), LogReader.open(tmp_path / "b.mcap"))
+    return first_difference(tmp_path / "a.mcap", tmp_path / "b.mcap")
 
 
 def test_equal_runs_have_no_difference(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_a_planted_message_is_found_with_row(tmp_path: Path) -> None:
     found = difference(tmp_path, change)
     assert found is not None
     assert (found.tick, found.topic, found.sender) == (60, "v2x/bsm", "fleet")
-    assert found.field == "speed_mps[2]"
+    assert found.field == "speed_mps[station 3]"
     assert float(found.b) - float(found.a) == pytest.approx(1e-12, rel=0.1)
 
 
@@ -104,7 +106,8 @@ def test_a_planted_truth_of_another_actor_is_found_in_the_next_sample(tmp_path: 
 
     found = difference(tmp_path, change)
     assert found is not None
-    assert (found.tick, found.topic, found.field) == (35, "truth/world", "y_m[actor 3]")
+    assert (found.tick, found.topic, found.field) == (33, "truth/world", "y_m[actor 3]")
+    assert str(found).endswith(", as first seen at t=0.35 s")
 
 
 def test_an_extra_actor_is_found(tmp_path: Path) -> None:
@@ -116,13 +119,14 @@ def test_an_extra_actor_is_found(tmp_path: Path) -> None:
 
     found = difference(tmp_path, change, 40)
     assert found is not None
-    assert (found.tick, found.field, found.b) == (20, "id", "5 actors, alone with [5]")
+    assert (found.tick, found.field, found.a, found.b) == (20, "id[actor 5]", "-", "5")
+    assert str(found).endswith("truth/world.id[actor 5] = 5, expected nothing")
 
 
 def test_a_run_that_ended_early_differs_in_length(tmp_path: Path) -> None:
     Run().write(tmp_path / "a.mcap", 150)
     Run().write(tmp_path / "b.mcap", 120)
-    found = compare(LogReader.open(tmp_path / "a.mcap"), LogReader.open(tmp_path / "b.mcap"))
+    found = first_difference(tmp_path / "a.mcap", tmp_path / "b.mcap")
     assert found == FirstDifference(
         120, 120 * TICK, "log/digest", "", "number of ticks", "150", "120"
     )
@@ -133,106 +137,74 @@ def test_timings_and_notes_are_never_compared(tmp_path: Path) -> None:
         with LogWriter(tmp_path / name, HEADER) as log:
             log.timing(0, {"world": cost})
             log.digest(DigestChain().close_tick(0))
-    assert compare(LogReader.open(tmp_path / "a"), LogReader.open(tmp_path / "b")) is None
+    assert first_difference(tmp_path / "a", tmp_path / "b") is None
 
 
 def test_logs_with_other_ticks_cannot_be_compared(tmp_path: Path) -> None:
     for name, tick in (("a", TICK), ("b", 2 * TICK)):
         LogWriter(tmp_path / name, dataclasses.replace(HEADER, tick_ns=tick)).close()
     with pytest.raises(LogError, match="same tick"):
-        compare(LogReader.open(tmp_path / "a"), LogReader.open(tmp_path / "b"))
+        first_difference(tmp_path / "a", tmp_path / "b")
 
 
-def replayed(recorded: Recorded, run: Run, path: Path, ticks: int) -> ReplayCheck:
-    run.write(path, ticks)
-    check = ReplayCheck(recorded)
-    for digest in run.digests:
-        check.feed(digest)
-    return check
-
-
-def test_a_faithful_replay_passes_and_a_planted_drift_is_named(tmp_path: Path) -> None:
-    Run().write(tmp_path / "a.mcap", 100)
-    recorded = load(tmp_path / "a.mcap")
-    assert recorded.header.config_json == '{"seed": 7}'
-    assert replayed(recorded, Run(), tmp_path / "b", 100).finish() is None
+def test_the_comparison_stops_where_the_runs_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk is read at most twice, for digests and for records, and none behind the place."""
 
     def change(tick: int, what: str, value: object) -> object:
-        if what == "command" and tick == 42:
+        if what == "command" and tick >= 200:
             assert isinstance(value, VehicleCommand)
-            return dataclasses.replace(value, accel_mps2=value.accel_mps2 + 1e-15)
+            return dataclasses.replace(value, steer_rad=0.03)
         return value
 
-    departure = replayed(recorded, Run(change), tmp_path / "b", 100).finish()
-    assert departure is not None
-    assert str(departure) == "tick 42: command"
+    Run().write(tmp_path / "a.mcap", 6000, chunk_bytes=20_000)
+    Run(change).write(tmp_path / "b.mcap", 6000, chunk_bytes=20_000)
+    read: list[int] = []
+    whole = scan.read_chunk
+
+    def counted(file: Any, chunk: Any, path: Path) -> bytes:
+        read.append(chunk.start_ns)
+        return whole(file, chunk, path)
+
+    monkeypatch.setattr(windows, "read_chunk", counted)
+    found = first_difference(tmp_path / "a.mcap", tmp_path / "b.mcap")
+    assert found is not None
+    assert (found.tick, found.topic, found.field) == (200, "cmd/vehicle", "command_steer_rad")
+    assert max(read) - HEADER.epoch_ns <= 25 * 10**9  # of 60 s
 
 
-def test_a_replay_that_is_too_short_or_too_long_is_not_the_same(tmp_path: Path) -> None:
-    Run().write(tmp_path / "a.mcap", 100)
-    recorded = load(tmp_path / "a.mcap")
-    short = replayed(recorded, Run(), tmp_path / "b", 90).finish()
-    assert short is not None
-    assert str(short) == "tick 90: the re-run ended before the recording"
-    long = replayed(recorded, Run(), tmp_path / "b", 110).finish()
-    assert long is not None
-    assert str(long) == "tick 100: ticks after the recording's end"
+def test_digests_that_cannot_be_read_are_no_equality(tmp_path: Path) -> None:
+    Run().write(tmp_path / "a.mcap", 150)
+    epoch, items = mutate.read(tmp_path / "a.mcap")
+    bad = [replace(i, data=b"?") if i.topic == "log/digest" else i for i in items]
+    mutate.write(tmp_path / "b.mcap", epoch, bad)
+    with pytest.raises(LogError, match=r"b\.mcap: 2 blocks of its digests cannot be read"):
+        first_difference(tmp_path / "a.mcap", tmp_path / "b.mcap")
 
 
-COLUMNS = [name for name in ActorStates.__slots__ if name != "valid"]
+def test_what_is_not_recorded_is_said_to_be_so(tmp_path: Path) -> None:
+    for name, extra in (("a", b"x"), ("b", b"y")):
+        chain = DigestChain()
+        with LogWriter(tmp_path / name, HEADER) as log:
+            for tick in range(20):
+                if tick == 7:
+                    chain.message("obu/a", "v2x/vir", 0, extra)
+                log.digest(chain.close_tick(tick))
+    found = first_difference(tmp_path / "a", tmp_path / "b")
+    assert found is not None
+    assert (found.tick, found.topic, found.field) == (7, "log/digest", "digest of message")
+    assert str(found).endswith(", and nothing that is recorded of it differs at that tick")
 
 
-@pytest.mark.parametrize("name", COLUMNS)
-def test_one_changed_bit_in_any_column_of_a_valid_row_changes_the_digest(name: str) -> None:
-    run = Run()
-    base = DigestChain()
-    base.truth(run.states)
-    before = base.close_tick(0)
-    column = getattr(run.states, name)
-    raw = column.view(np.uint8).reshape(column.size, -1)
-    raw[3, 0] ^= 1
-    other = DigestChain()
-    other.truth(run.states)
-    after = other.close_tick(0)
-    assert before.truth != after.truth
-    assert before.digest != after.digest
-    assert before.message == after.message
-    raw[3, 0] ^= 1
-    raw[6, 0] ^= 1  # row 6 holds nobody
-    third = DigestChain()
-    third.truth(run.states)
-    assert third.close_tick(0) == before
-
-
-def test_every_digest_depends_on_the_whole_history() -> None:
-    chains = [DigestChain(), DigestChain()]
-    chains[0].message("obu/a", "v2x/vir", 0, b"x")
-    first = [chain.close_tick(0) for chain in chains]
-    second = [chain.close_tick(1) for chain in chains]
-    assert first[0].digest != first[1].digest
-    assert second[0].message == second[1].message
-    assert second[0].digest != second[1].digest
-
-
-def test_the_fold_equals_its_plain_python_form() -> None:
-    run = Run()
-    chain = DigestChain()
-    chain.truth(run.states)
-    slow = np.zeros(4, np.uint64)
-    with np.errstate(over="ignore"):
-        rows = _kernels.fold_truth.py_func(*chain._views, slow)
-    assert rows == 4
-    assert slow.tolist() == chain._fold.tolist()
-
-
-def test_a_quiet_scene_reaches_the_disk_by_time(tmp_path: Path) -> None:
-    path = tmp_path / "x.mcap"
-    log = LogWriter(path, HEADER)
-    size = path.stat().st_size
-    log.event(0, "a", "b")
-    log.event(20_000_000_000, "a", "b")
-    assert path.stat().st_size == size
-    log.event(31_000_000_000, "a", "b")
-    assert path.stat().st_size > size
-    assert isinstance(log._out, Container)
-    log.close()
+def test_the_first_field_of_two_messages(tmp_path: Path) -> None:
+    Run().write(tmp_path / "a.mcap", 20)
+    _, items = mutate.read(tmp_path / "a.mcap")
+    data = next(i.data for i in items if i.topic == "v2x/bsm")
+    batch = codec.decode("v2x/bsm", data)
+    assert isinstance(batch, BasicSafetyBatch)
+    other = dataclasses.replace(batch, yaw_rad=batch.yaw_rad + np.array([0.0, 0.5, *[0.0] * (batch.yaw_rad.size - 2)]))  # fmt: skip
+    name, a, b = first_field("v2x/bsm", data, codec.encode(other))
+    assert name == f"yaw_rad[station {batch.station_id[1]}]"
+    assert float(b) - float(a) == pytest.approx(0.5)
+    assert first_field("v2x/bsm", data, b"?")[0] == "bytes"
