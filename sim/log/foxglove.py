@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from foxglove_schemas_protobuf.FrameTransforms_pb2 import FrameTransforms
@@ -65,9 +66,7 @@ class PublicScene:
         self._driven = dict(sorted(driven.items()))
         self._globe = _globe(net.geo_reference)
         self._lifetime = _nested(0x22, _stamp(3 * period_ns // 2))
-        self._fixed: dict[
-            int, tuple[bytes, bytes, bytes, int]
-        ] = {}  # by actor id: what never changes
+        self._fixed: dict[int, _Fixed] = {}  # by actor id
 
     def road(self) -> bytes:
         """SceneUpdate with the edges of all lanes; they stay until the end."""
@@ -122,35 +121,62 @@ class PublicScene:
 
     def _scene(self, t_ns: int, states: ActorStates, statics: ActorStatics) -> bytes:
         rows = np.flatnonzero(states.valid)
-        fixed, known = [], self._fixed
+        known = self._fixed
+        fixed: list[_Fixed] = []
         for row, actor in zip(rows.tolist(), states.id[rows].tolist(), strict=True):
-            parts = known.get(actor)
-            if parts is None:
-                parts = known[actor] = self._describe(actor, row, statics)
-            fixed.append(parts)
+            if actor not in known:
+                known[actor] = self._describe(actor, row, statics)
+            fixed.append(known[actor])
         poses = _poses(states, statics, rows)
         head = _nested(0x0A, _stamp(self._epoch_ns + t_ns)) + b"\x12\x03" + FRAME.encode()
-        size = _POSE.itemsize
-        out = []
-        for k, (name, front, rear, _) in enumerate(fixed):
-            at = 2 * k * size
-            body = head + name + _nested(0x42, poses[at : at + size] + front)
-            if rear:
-                body += _nested(0x42, poses[at + size : at + 2 * size] + rear)
-            out.append(_nested(0x12, body))
+        own, size, at = len(head), _POSE.itemsize, 0
+        out: list[bytes] = []
+        for part in fixed:
+            out += (
+                _opened(own + part.length),
+                head,
+                part.before,
+                poses[at : at + size],
+                part.after,
+            )
+            at += size
+            if part.rear_before:
+                out += (part.rear_before, poses[at : at + size], part.rear_after)
+            at += size
         return b"".join(out)
 
-    def _describe(
-        self, actor: int, row: int, statics: ActorStatics
-    ) -> tuple[bytes, bytes, bytes, int]:
-        """(id and lifetime, size and colour of the front section, those of the rear one or nothing, row)."""
+    def _describe(self, actor: int, row: int, statics: ActorStatics) -> _Fixed:
         kind = int(statics.kind[row])
         colour = _DRIVEN if actor in self._driven.values() else _COLOURS.get(kind, _CAR)
-        name = f"{ActorKind(kind).name.lower()} {actor}".encode()
+        name = _nested(0x1A, f"{ActorKind(kind).name.lower()} {actor}".encode()) + self._lifetime
         size = (float(statics.length_m[row]), float(statics.width_m[row]), float(statics.height_m[row]))  # fmt: skip
+        after = _look(size, colour)
+        before = name + b"\x42" + varint(_POSE.itemsize + len(after))
+        rear_before = rear_after = b""
         rear_m = float(statics.rear_length_m[row])
-        rear = _look((rear_m, *size[1:]), colour) if rear_m > 0.0 else b""
-        return _nested(0x1A, name) + self._lifetime, _look(size, colour), rear, row
+        if rear_m > 0.0:
+            rear_after = _look((rear_m, *size[1:]), colour)
+            rear_before = b"\x42" + varint(_POSE.itemsize + len(rear_after))
+        sections = 2 if rear_before else 1
+        parts = (before, after, rear_before, rear_after)
+        length = sum(map(len, parts)) + sections * _POSE.itemsize
+        return _Fixed(*parts, length)
+
+
+class _Fixed(NamedTuple):
+    """What never changes of an actor's entity: the bytes around the poses of its two sections, and the length of all that with them."""
+
+    before: bytes
+    after: bytes
+    rear_before: bytes  # empty: one section
+    rear_after: bytes
+    length: int
+
+
+@cache
+def _opened(length: int) -> bytes:
+    """How an entity of that many bytes begins."""
+    return b"\x12" + varint(length)
 
 
 def _look(size: tuple[float, float, float], colour: tuple[float, float, float, float]) -> bytes:
