@@ -30,6 +30,7 @@ from scenarios.roads.crossing import Leg
 from scenarios.roads.model import Cubic, Junction, Lane, Map, Mark, Road, Section
 from scenarios.roads.plan import Pose, chain
 from scenarios.roads.write import to_bytes
+from sim.bench import carla_limit
 from sim.bench.measure import OURS, Row, row, skipped
 
 BLOCK_M, GAP_M, LANE_M, WALK_M = 180.0, 18.0, 3.5, 2.5
@@ -69,6 +70,11 @@ def rows(runs: int) -> Iterator[Row]:
             for argument in arguments:
                 named = workload.format(argument)
                 yield _rate(named, metric, [ask(job, road, argument) for _ in range(runs)])
+        bare: list[float | str] = []
+        for _ in range(runs):
+            with carla_limit.serving() as port:
+                bare.append(_asked("bare", port, ""))
+        yield _rate("get_server_version()", "round trips", bare, peer=carla_limit.PEER)
         times = [ask("generate", road, str(road)) for _ in range(runs)]
         yield _rate(f"generate_opendrive_world, {size} road file", "time", times, "s")
 
