@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Final
 
 import zmq
@@ -26,6 +27,10 @@ from protocols.v1 import unit_pb2
 from protocols.zmq_net import Keys, limit, require_keys
 
 _MAX_PARTS: Final = 4
+_GRACE, _GRACE_S = (
+    20,
+    0.02,
+)  # looks, and the time between two, until a process that lost its connection is known as dead
 _LOOKS: Final = 60  # before a wait falls asleep: about 0.1 ms, what a unit on this machine takes to answer a small tick
 _let_others_run: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
 MAX_STRAYS: Final = 1_000  # frames of strangers that are answered in a run; more are dropped unread
@@ -222,7 +227,7 @@ class ZmqBus:
             self._socket.send(peer.identity, zmq.NOBLOCK | zmq.SNDMORE)
             self._socket.send(frame, zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            why = self._death(peer.name) if self._death is not None else None
+            why = self._why_gone(peer.name)
             raise UnitError(
                 f"{where(peer.name, now)} is gone: {why or error}. The log up to this tick is whole"
             ) from error
@@ -257,6 +262,17 @@ class ZmqBus:
         peer.has_answered = True
         del waiting[name]
         answers[name] = outbox
+
+    def _why_gone(self, name: str) -> str | None:
+        """What became of a unit whose connection has just ended: its process may take a moment to be known as dead."""
+        if self._death is None:
+            return None
+        for _ in range(_GRACE):
+            why = self._death(name)
+            if why is not None:
+                return why
+            Event().wait(_GRACE_S)
+        return None
 
     def _look_for_deaths(self, names: Mapping[str, _Peer] | list[str], when: str) -> None:
         if self._death is None:

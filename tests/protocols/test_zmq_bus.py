@@ -140,6 +140,30 @@ def test_misconduct_ends_the_run_in_time_and_names_unit_and_tick(misdeed: str) -
     assert re.search(SENTENCES[misdeed], sentence), sentence
 
 
+def test_a_lost_connection_waits_a_moment_for_the_news_of_its_process() -> None:
+    asked = []
+
+    def death(name: str) -> str | None:
+        asked.append(name)
+        return "killed by signal SIGKILL" if len(asked) > 3 else None
+
+    with bus_of("obu/a", death=death) as bus:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        socket = context.socket(zmq.DEALER)
+        socket.connect(bus.address)
+        socket.send(hello("obu/a"))
+        bus.gather()
+        asked.clear()
+        socket.close(0)
+        context.term()
+        time.sleep(0.2)  # the bus's own thread notices
+        with pytest.raises(
+            UnitError, match=r"unit obu/a at tick 5 .* is gone: killed by signal SIGKILL"
+        ):
+            bus.exchange(Now(5, 50_000_000), inboxes(("obu/a",), 5))
+    assert len(asked) == 4
+
+
 def test_another_version_is_said_plainly_to_both_sides() -> None:
     with bus_of("obu/a") as bus:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
