@@ -18,23 +18,10 @@ from protocols import codec, topics
 from protocols.v1 import log_pb2, world_pb2
 from sim.log.container import Container
 from sim.log.scan import read_chunk, records, scan
+from sim.log.writer import RECORDS
 from sim.radio.fates import Fate
 
 TICK = 10_000_000
-RECORDS: dict[str, type[Message]] = {
-    "truth/world": world_pb2.WorldState,
-    "truth/actor": world_pb2.ActorDescriptions,
-    "truth/trace": world_pb2.VehicleTrace,
-    "truth/signal": world_pb2.SignalStates,
-    "truth/event": log_pb2.Event,
-    "log/header": log_pb2.RunHeader,
-    "log/digest": log_pb2.Digests,
-    "log/digest_part": log_pb2.DigestParts,
-    "log/radio": log_pb2.RadioFates,
-    "log/note": log_pb2.Note,
-    "log/result": log_pb2.RunResult,
-    "log/timing": log_pb2.Timing,
-}
 IDS = {"v2x/bsm": "station_id", "v2x/rsm": "track_id", "v2x/ssm": "track_id", "truth/world": "id", "truth/actor": "id"}  # fmt: skip
 
 
