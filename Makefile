@@ -8,6 +8,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 SCENE ?= scenarios/library/brt_corridor.toml
 JOBS ?= 2
 RUNS ?= 3
+ROOMS := protocols roadside scenarios sim vehicle
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -38,6 +39,7 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(PY)
 	@echo "set-up: pinned dependencies"
 	@$(PIP_INSTALL) --require-hashes -r requirements.lock
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@$(PY) -m compileall -q $(ROOMS)  # pip does so for what it installs, but not for an editable package; 0.3 s of every start
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run

@@ -7,12 +7,16 @@ as IEEE 754 does (`error_model="numpy"`): a division by zero gives inf or nan, a
 numba types every `a + b` anew, asking some thirty candidates each time, and the interpreter's garbage collector walks the
 growing compiler state over and over. `quicken` remembers the answers and lets the collector rest while a kernel compiles:
 together they halve the processor time of a cold start. Types, code and results stay what they were (tests/protocols/test_jit.py).
+
+The first kernel, compiled or read from the cache, makes numba import scipy.linalg (0.1 s) just to note whether there is a BLAS. Only
+np.convolve and np.correlate inside kernels ask for that note, and then do without; np.dot and np.linalg look for themselves.
 """
 
 from __future__ import annotations
 
 import functools
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +25,7 @@ from numba.core import event
 from numba.core.types import Function
 from numba.core.typing.templates import _OverloadFunctionTemplate
 from numba.extending import register_jitable
+from numba.np import linalg
 
 kernel = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
 
@@ -83,11 +88,24 @@ def _remembering(resolve: Callable[..., Any]) -> Callable[..., Any]:
     return get_call_type
 
 
+def _unseen(ensure_blas: Callable[[], None]) -> Callable[[], None]:
+    """No BLAS for the module that only wants to note whether there is one; everybody else gets it."""
+
+    @functools.wraps(ensure_blas)
+    def ensure() -> None:
+        if sys._getframe(1).f_globals.get("__name__") == "numba.np.arraymath":
+            raise ImportError("not looked for")
+        ensure_blas()
+
+    return ensure
+
+
 def quicken() -> None:
     """Once a process, before the first kernel compiles: importing this module does it."""
     if hasattr(Function.get_call_type, "__wrapped__"):
         return
     setattr(Function, "get_call_type", _remembering(Function.get_call_type))  # noqa: B010 (mypy: a method)
+    linalg.ensure_blas = _unseen(linalg.ensure_blas)
     event.register("numba:compile", _Rest())
 
 

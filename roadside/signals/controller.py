@@ -109,11 +109,30 @@ class Controller:
             start = timing.begin_of(self.run)
             self._last_ns = start - STEP_NS
             self._enter(0, start, is_first=True)
-            for t_ns in range(start, t0_ns, STEP_NS):
+            # In between nobody asks for anything, so only the steps at which something changes need to be taken, and the last one.
+            t_ns, last_ns = start, t0_ns - STEP_NS
+            while t_ns <= last_ns:
                 self.step(t_ns, nothing, nothing)
+                due_ns = self._next_change_ns()
+                t_ns = max(t_ns + STEP_NS, min(due_ns, last_ns) if t_ns < last_ns else due_ns)
             self.cycle = 0
         else:
             self._enter(0, t0_ns, is_first=True)
+
+    def _next_change_ns(self) -> int:
+        """When a fixed plan that nobody asks anything of changes next: a stage, yellow, or pedestrians. A multiple of the step."""
+        timing = self.timing
+        if self.is_changing:
+            ahead = [self.next_start_ns, self.end_ns + timing.yellow_ns]
+        else:
+            assert self.likely_end_ns is not None  # fixed plans never rest
+            ahead = [self.likely_end_ns]
+        for k in self._pedestrians:
+            if self.walk[k] == _CLEAR:
+                ahead.append(self.walk_since_ns[k] + timing.clear_ns[k])
+            elif self.walk[k] == _WALK and not self.is_changing:
+                ahead.append(ahead[0] - timing.clear_ns[k])
+        return min(t for t in ahead if t > self.t_ns)
 
     # ---- one step ------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ so these may share a green. Arrays are local: group k of the junction is row k, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -195,8 +195,31 @@ def group_junctions(net: RoadNetwork) -> I32:
     return owner
 
 
+@dataclass(slots=True)
+class _Known:
+    """Layouts of the network that was asked for last: every unit, referee and check of a scene asks for the same few."""
+
+    net: RoadNetwork | None = None
+    layouts: dict[int, JunctionLayout] = field(default_factory=dict)
+
+
+_known = _Known()
+
+
 def junction_layout(net: RoadNetwork, junction: int) -> JunctionLayout:
-    """Groups of junction index `junction` and their conflicts, from stop lines, conflicts and crossings."""
+    """Groups of junction index `junction` and their conflicts, from stop lines, conflicts and crossings.
+
+    Whoever asks again for the same network object gets the same layout; its arrays are read-only.
+    """
+    if _known.net is not net:
+        _known.net, _known.layouts = net, {}
+    layouts = _known.layouts
+    if junction not in layouts:
+        layouts[junction] = _junction_layout(net, junction)
+    return layouts[junction]
+
+
+def _junction_layout(net: RoadNetwork, junction: int) -> JunctionLayout:
     group = np.flatnonzero(group_junctions(net) == junction).astype(np.int32)
     local = {int(g): k for k, g in enumerate(group)}
     size = int(group.size)
@@ -247,6 +270,15 @@ def junction_layout(net: RoadNetwork, junction: int) -> JunctionLayout:
             for k in range(size):
                 if _meets(net, int(group[k]), k, crossed, at_m, owners, entry_of):
                     exclusive[k, p] = exclusive[p, k] = True
+    num_lanes = np.array([len(a) for a in approach], dtype=np.int32)
+    only_far_turns = np.array(
+        [bool(e) and all(_way(net, lane) in (_Way.FAR, _Way.U_TURN) for lane in e) for e in entry],
+        dtype=np.bool_,
+    )
+    for shared in (
+        group, is_pedestrian, num_lanes, crossing_m, only_far_turns, exclusive, must_yield,
+    ):  # fmt: skip
+        shared.setflags(write=False)
     return JunctionLayout(
         junction=junction,
         id=net.junctions.id[junction],
@@ -255,15 +287,9 @@ def junction_layout(net: RoadNetwork, junction: int) -> JunctionLayout:
         group_id=tuple(net.groups.id[int(g)] for g in group),
         group_name=tuple(net.groups.name[int(g)] for g in group),
         is_pedestrian=is_pedestrian,
-        num_lanes=np.array([len(a) for a in approach], dtype=np.int32),
+        num_lanes=num_lanes,
         crossing_m=crossing_m,
-        only_far_turns=np.array(
-            [
-                bool(e) and all(_way(net, lane) in (_Way.FAR, _Way.U_TURN) for lane in e)
-                for e in entry
-            ],
-            dtype=np.bool_,
-        ),
+        only_far_turns=only_far_turns,
         exclusive=exclusive,
         must_yield=must_yield,
         lane_groups={lane: tuple(sorted(ks)) for lane, ks in sorted(lane_groups.items())},

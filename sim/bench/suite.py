@@ -10,10 +10,9 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from protocols.errors import InfrastructureError
 from scenarios.suites import Entry, Expansion
@@ -43,17 +42,12 @@ def rows(runs: int) -> Iterator[Row]:
     yield from _speed(runs)
 
 
-def nothing(order: Order, progress: Callable[[float], None]) -> dict[str, Any]:
-    """A run that does nothing."""
-    return {"outcome": Outcome.PASS.value, "sentence": "nothing to do", "digest": "0"}
-
-
 def _ready(count: int) -> list[float]:
     """Seconds from asking for workers to their first word."""
     plan = make_plan(_entries("nothing", 1))
     with tempfile.TemporaryDirectory() as folder:
         jobs = [Job(task, Order(task.scene, (), folder), "") for task in plan.tasks]
-        pool = Pool(count, job="sim.bench.suite:nothing")
+        pool = Pool(count, job="sim.bench.suite_nothing:nothing")
         pool.run(jobs, lambda result: None, lambda at: None)
     return pool.ready_s
 
@@ -62,7 +56,7 @@ def _overhead(folder: Path) -> float:
     """Wall seconds a task that does nothing costs, with one worker."""
     plan = make_plan(_entries("nothing", _NOTHINGS))
     start = time.perf_counter()
-    run_suite(plan, SuiteOptions(folder, job="sim.bench.suite:nothing"))
+    run_suite(plan, SuiteOptions(folder, job="sim.bench.suite_nothing:nothing"))
     return (time.perf_counter() - start) / _NOTHINGS
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 
 _SIMULATED = "duration_s=1.0"
 _ONE_THREAD = (
@@ -22,10 +24,12 @@ _ONE_THREAD = (
 
 def warm() -> None:
     """Import and load; a scene that cannot run here leaves its kernels cold, and its tasks will say why."""
+    gc.disable()  # until all is there: the collector would walk through half-imported modules again and again
     from scenarios.load import library, load_scene
     from sim.compose import RunOptions, run_scene
     from sim.suite import job  # noqa: F401 - so that workers have it
 
+    gc.freeze()
     for path in library().values():
         try:
             with TemporaryDirectory(prefix="icv-warm-") as folder:
@@ -36,6 +40,7 @@ def warm() -> None:
         except Exception:
             continue
     gc.collect()
+    gc.enable()
     gc.freeze()  # a collection in a worker would touch, and so copy, every page it shares with its siblings
 
 
@@ -52,3 +57,14 @@ def one_thread() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def no_main() -> Iterator[None]:
+    """Processes started inside do not run the main script again, which workers have no use for: it imports the whole command line."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -175,19 +175,31 @@ def _thin(net: RoadNetwork) -> tuple[I64, F64]:
     table = np.stack([points.s_m, points.x_m, points.y_m, points.z_m], axis=1)
     keep = np.zeros(table.shape[0], dtype=np.bool_)
     first, last = points_range(net)
-    for a, b in zip(first.tolist(), last.tolist(), strict=True):
-        keep[a] = keep[b] = True
-        todo = [(a, b)] if b > a + 1 else []
-        while todo:
-            lo, hi = todo.pop()
-            w = (table[lo + 1 : hi, 0] - table[lo, 0]) / (table[hi, 0] - table[lo, 0])
-            line = table[lo, 1:] + w[:, None] * (table[hi, 1:] - table[lo, 1:])
-            off = np.abs(table[lo + 1 : hi, 1:] - line).max(axis=1)
-            worst = int(off.argmax())
-            if off[worst] > THIN_M:
-                mid = lo + 1 + worst
-                keep[mid] = True
-                todo += [(p, q) for p, q in ((lo, mid), (mid, hi)) if q > p + 1]
+    keep[first] = keep[last] = True
+    low, high = first, last  # pieces whose inner samples are not decided yet, all lanes at once
+    while True:
+        is_open = high > low + 1
+        low, high = low[is_open], high[is_open]
+        if low.size == 0:
+            break
+        inner = high - low - 1
+        begin = np.cumsum(inner) - inner  # of each piece among all inner samples
+        piece = np.repeat(np.arange(low.size), inner)
+        at = np.arange(piece.size) - begin[piece] + low[piece] + 1
+        a, b = table[low], table[high]
+        w = (table[at, 0] - a[piece, 0]) / (b[:, 0] - a[:, 0])[piece]
+        line = a[piece, 1:] + w[:, None] * (b[:, 1:] - a[:, 1:])[piece]
+        off = np.abs(table[at, 1:] - line).max(axis=1)
+        most = np.maximum.reduceat(off, begin)
+        worst = np.full(low.size, table.shape[0], dtype=np.int64)
+        np.minimum.at(worst, piece, np.where(off == most[piece], at, table.shape[0]))
+        is_split = most > THIN_M
+        middle = worst[is_split]
+        keep[middle] = True
+        low, high = (
+            np.concatenate((low[is_split], middle)),
+            np.concatenate((middle, high[is_split])),
+        )
     per_lane = np.add.reduceat(keep.astype(np.int64), first)
     return np.concatenate(([0], np.cumsum(per_lane))), np.ascontiguousarray(table[keep])
 

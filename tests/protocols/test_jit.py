@@ -1,6 +1,8 @@
 """The quickened compiler gives what the plain one gives, and leaves the process as it found it."""
 
 import gc
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -93,3 +95,37 @@ def test_helpers_are_plain_python_and_kernels_are_compiled() -> None:
     assert not hasattr(radio._mix, "py_func")
     assert hasattr(radio.range_loss, "py_func")
     assert hasattr(_routing_kernels.cost_to_go, "py_func")
+
+
+ALONE = """
+import sys
+import numpy as np
+import protocols.jit
+from numba import njit
+
+@njit
+def twice(a):
+    return a * 2.0
+
+twice(np.ones(3))
+assert "scipy.linalg" not in sys.modules, "numba looked for a BLAS before anybody needed one"
+
+@njit
+def product(a, b):
+    return np.dot(a, b) + np.linalg.det(a)
+
+@njit
+def smoothed(a, b):
+    return np.convolve(a, b)
+
+a = np.array([[1.0, 2.0], [3.0, 4.0]])
+assert (product(a, a) == a @ a + np.linalg.det(a)).all()
+assert (smoothed(np.arange(5.0), np.array([1.0, 0.5])) == np.convolve(np.arange(5.0), [1.0, 0.5])).all()
+"""
+
+
+def test_scipy_is_not_imported_for_a_kernel_that_needs_none_and_still_there_for_others() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

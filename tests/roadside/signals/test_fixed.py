@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocols.messages import Light
 from protocols.participant import Inbox
 from protocols.sensing import Readings
 from protocols.simtime import Now
-from roadside.signals import FixedTimeBank, Forecaster
+from roadside.signals import Controller, FixedTimeBank, Forecaster
 from tests.roadside.signals.crossroads_plans import (
     CYCLE_S,
+    STAGES,
     STEP_NS,
     Drive,
     controller,
@@ -21,6 +24,12 @@ from tests.roadside.signals.crossroads_plans import (
 )
 
 R, Y, G = int(Light.RED), int(Light.YELLOW), int(Light.GREEN_PROTECTED)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
 
 
 def test_one_cycle_runs_as_drawn_by_hand():
@@ -116,3 +125,46 @@ def test_spat_start_is_when_the_light_began_and_never_before_the_run():
 
 def test_cycle_is_the_sum_of_greens_and_changes():
     assert controller(plan(cycle_s=CYCLE_S)).timing.cycle_ns == 84_000_000_000
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    greens=st.lists(st.integers(170, 400), min_size=4, max_size=4),
+    yellow_s=st.sampled_from([3.0, 3.5, 5.0]),
+    all_red_s=st.sampled_from([0.0, 1.0, 2.5]),
+    offset=st.integers(0, 2000),
+    t0=st.integers(-50, 5000),
+    pairs=st.booleans(),
+)
+def test_the_run_up_leaves_out_only_steps_at_which_nothing_happens(
+    monkeypatch_module, greens, yellow_s, all_red_s, offset, t0, pairs
+):
+    stages = [
+        {"name": n, "groups": g, "green_s": s / 10.0}
+        for (n, g, _), s in zip(STAGES, greens, strict=True)
+    ]
+    if pairs:  # a walk that goes on through the next stage
+        stages[1]["groups"] = ("E.left", "W.left", "N.ped", "S.ped")
+    drawn = plan(stages=stages, yellow_s=yellow_s, all_red_s=all_red_s, offset_s=offset / 10.0)
+    quick = controller(drawn, t0 * STEP_NS)
+    with monkeypatch_module.context() as patched:
+        patched.setattr(Controller, "_next_change_ns", lambda self: self.t_ns + STEP_NS)
+        slow = controller(drawn, t0 * STEP_NS)
+    for _ in range(2):
+        assert _state(quick) == _state(slow)
+        nobody = [False] * quick.timing.layout.num_groups
+        for step in range(700):
+            now_ns = (t0 + step) * STEP_NS
+            assert (
+                quick.step(now_ns, nobody, nobody).tolist()
+                == slow.step(now_ns, nobody, nobody).tolist()
+            )
+
+
+def _state(machine):
+    """All that a controller knows, apart from the count of its versions."""
+    return {
+        name: value if not isinstance(value, np.ndarray) else value.tolist()
+        for name, value in vars(machine).items()
+        if name not in ("version", "timing", "desk")
+    }
