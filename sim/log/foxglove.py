@@ -42,6 +42,7 @@ _COLOURS: Final[Mapping[int, tuple[float, float, float, float]]] = {
     ActorKind.BICYCLE: (0.85, 0.72, 0.25, 1.0),
     ActorKind.MOTORCYCLE: (0.85, 0.72, 0.25, 1.0),
 }
+_UNKNOWN = (0.0,) * 9  # covariance: always nine values; its type says that they mean nothing
 _CAR = (0.45, 0.52, 0.62, 1.0)
 _DRIVEN = (0.10, 0.55, 0.85, 1.0)
 # Wire form of a cube's pose: position (x, y, z), and a turn about z as (z, w) of a quaternion.
@@ -73,6 +74,7 @@ class PublicScene:
         net, update = self._net, SceneUpdate()
         entity: Any = update.entities.add(frame_id=FRAME, id="road", frame_locked=True)
         entity.timestamp.FromNanoseconds(self._epoch_ns)
+        entity.lifetime.SetInParent()  # none: until the end
         start = net.lanes.point_start
         for edge in lane_edges(net):
             kept = _kept(edge, start)
@@ -82,6 +84,8 @@ class PublicScene:
                     continue
                 line = entity.lines.add(type=LinePrimitive.LINE_STRIP, thickness=0.12)
                 line.color.r, line.color.g, line.color.b, line.color.a = _LINE
+                line.pose.position.SetInParent()  # from the frame's origin; readers require a pose
+                line.pose.orientation.w = 1.0
                 for (x, y), z in zip(edge[rows].tolist(), net.points.z_m[rows].tolist(), strict=True):  # fmt: skip
                     line.points.add(x=x, y=y, z=z)
         data: bytes = update.SerializeToString(deterministic=True)
@@ -114,7 +118,9 @@ class PublicScene:
             one.rotation.z, one.rotation.w = math.sin(yaw / 2), math.cos(yaw / 2)
             if self._globe is not None:
                 longitude, latitude = self._globe.transform(x, y)
-                fix: Any = LocationFix(frame_id=name, latitude=latitude, longitude=longitude, altitude=z)  # fmt: skip
+                fix: Any = LocationFix(
+                    frame_id=name, latitude=latitude, longitude=longitude, altitude=z, position_covariance=_UNKNOWN
+                )  # fmt: skip
                 fix.timestamp.FromNanoseconds(stamp)
                 yield f"{LOCATION}/{name}", fix.SerializeToString(deterministic=True)
         yield FRAMES, frames.SerializeToString(deterministic=True)
