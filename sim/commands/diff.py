@@ -21,17 +21,25 @@ def diff(
         typer.Option(metavar="FILE.toml", help="What may differ, and why. Default: nothing."),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page that opens from disk.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a page that opens from disk, in English and Chinese."
+        ),
     ] = None,
     json_: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything for programs.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All topics, fields and keys, not only the first.")
+        bool,
+        typer.Option(
+            "--all", help="All topics, fields and keys in the tables, equal and late ones too."
+        ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only the answer, as one line.")
+    ] = False,
 ) -> None:
-    """Say whether two logs are the same, else where they part first, why, and what followed. Exit 0 same, 1 different, 2 bad input."""
+    """Say whether two logs are the same, else where they part first, why, and what followed. Exit 0 same or within the tolerances, 1 different, 2 bad input."""
     import gc
 
     from sim import cli_choices
@@ -42,11 +50,23 @@ def diff(
     inputs = [a, b] if tolerances is None else [a, b, tolerances]
     cli_choices.spare("--html", html, *inputs)
     cli_choices.spare("--json", json_, *inputs)
+    for path in (html, json_):
+        _check_writable(path)
+    if html is not None and json_ is not None and html.resolve() == json_.resolve():
+        raise typer.BadParameter(
+            f"--html and --json both name {html}; give each a file of its own."
+        )
     gc.disable()  # records hold no circles, and looking for some takes a tenth of the time
     try:
         found = diff_logs(a, b, Tolerances() if tolerances is None else read(tolerances))
     finally:
         gc.enable()
+    if quiet:
+        typer.echo(summary(found))
+    else:
+        from sim.diff.terminal import console, show
+
+        show(found, console(), everything)
     if json_ is not None:
         from sim.diff.data import as_json
 
@@ -55,18 +75,17 @@ def diff(
         from sim.diff.page import render
 
         _write(html, render(found))
-    if quiet:
-        typer.echo(summary(found))
-    else:
-        from rich.console import Console
-
-        from sim.diff.terminal import show
-
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=160)
-        show(found, console, everything)
     raise typer.Exit(0 if found.is_same else 1)
+
+
+def _check_writable(path: Path | None) -> None:
+    """Says at once what would be found out after the comparison."""
+    from protocols.errors import InputError
+
+    if path is not None and path.is_dir():
+        raise InputError(f"{path}: a folder, expected the name of a file to write.")
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it first.")
 
 
 def _write(path: Path, text: str) -> None:

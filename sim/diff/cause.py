@@ -64,16 +64,19 @@ def phase(found: Finding) -> int:
     return _PHASES.get(found.topic, 4)
 
 
-def causal_order(found: Finding) -> tuple[int, int, str, str, int]:
-    """Sorts findings so that none can be caused by a later one."""
-    return found.t_ns, phase(found), found.topic, found.sender, found.seq
+def causal_order(found: Finding) -> tuple[int | str, ...]:
+    """Sorts findings so that none can be caused by a later one; no two are alike."""
+    return (
+        found.t_ns, phase(found), found.topic, found.sender, found.seq,
+        found.row, found.entity, found.receiver, found.kind.value, found.field,
+    )  # fmt: skip
 
 
 def explain(case: Case) -> Difference:
     """Cause, chain, table and remarks."""
     table = case.table
     findings = list(table.firsts.values())
-    findings += _unrecorded(case.parting, table.tick_ns, findings)
+    findings += _unrecorded(case.parting, table, findings)
     findings += _lacking(case)
     length = _length(case)
     findings.sort(key=causal_order)
@@ -217,7 +220,7 @@ def first_at(
 ) -> Finding | None:  # fmt: skip
     """The first difference at a tick in what `parts` of its digest cover."""
     findings = list(table.firsts.values())
-    findings += _unrecorded(parting, table.tick_ns, findings)
+    findings += _unrecorded(parting, table, findings)
     fits = [
         f
         for f in findings
@@ -261,50 +264,34 @@ def _unread_blocks(number: int) -> str:
     return f"{number} damaged block{'s' if number > 1 else ''} of digests"
 
 
-def _unrecorded(parting: Parting, tick_ns: int, findings: list[Finding]) -> list[Finding]:
-    """Parts of the digest that differ before anything recorded of them does."""
+def _unrecorded(parting: Parting, table: Table, findings: list[Finding]) -> list[Finding]:
+    """Parts of the digest that differ before anything recorded of them does, tolerated or not."""
     out: list[Finding] = []
+    tolerated = list(table.tolerated_firsts.values())
     for part in _PARTS:
         tick = parting.of(part)
         if tick < 0:
             continue
         covered = [f for f in findings if covers(part, f)]
-        earliest = min((f.tick for f in covered), default=2**62)
-        if earliest <= tick:
+        allowed = [f for f in tolerated if covers(part, f)]
+        if min((f.tick for f in covered + allowed), default=2**62) <= tick:
             continue
-        t_ns = tick * tick_ns
-        near = [f for f in covered if f.t_ns - t_ns <= _NEAR_NS and f.kind is Kind.STATE]
-        if part == "truth" and near:
-            shown = min(near, key=causal_order)
+        t_ns = tick * table.tick_ns
+        near = [f for f in covered + allowed if f.t_ns - t_ns <= _NEAR_NS and f.kind is Kind.STATE]
+        if part != "truth" or not near:
+            out.append(_apart(tick, t_ns, part))
+            continue
+        shown = min(near, key=causal_order)
+        if not shown.is_tolerated:
             out.append(replace(shown, tick=tick, t_ns=t_ns, other=shown.t_ns))
-        else:
-            out.append(
-                Finding(
-                    Kind.UNRECORDED,
-                    tick,
-                    t_ns,
-                    "log/digest",
-                    "",
-                    part,
-                    "another digest",
-                    "another digest",
-                )
-            )
-    if parting.digest >= 0 and not any(parting.of(part) >= 0 for part in _PARTS):
-        t_ns = parting.digest * tick_ns
-        out.append(
-            Finding(
-                Kind.UNRECORDED,
-                parting.digest,
-                t_ns,
-                "log/digest",
-                "",
-                "chain",
-                "another digest",
-                "another digest",
-            )
-        )
+    if parting.digest >= 0 and not any(parting.of(part) >= 0 for part in _PARTS) and not tolerated:
+        out.append(_apart(parting.digest, parting.digest * table.tick_ns, "chain"))
     return out
+
+
+def _apart(tick: int, t_ns: int, part: str) -> Finding:
+    text = "another digest"
+    return Finding(Kind.UNRECORDED, tick, t_ns, "log/digest", "", part, text, text)
 
 
 def _length(case: Case) -> Finding | None:
@@ -399,6 +386,11 @@ def _context(case: Case, first: Finding | None, length: Finding | None) -> list[
         out.append(("versions", {"what": what}))
     elif a.header.commit.endswith("+") and first is not None and case.parting.digest >= 0:
         out.append(("dirty", {"commit": a.header.commit}))
+    rules = enumerate(case.table.tolerances.rules, 1)
+    unused = [f"rule {k} ({rule.topic} {rule.field})" for k, rule in rules if id(rule) not in case.table.used]  # fmt: skip
+    if unused:
+        more = f" (+{len(unused) - 8})" if len(unused) > 8 else ""
+        out.append(("unused", {"rules": ", ".join(unused[:8]) + more}))
     shifted = {row.topic: row.renumbered for row in case.table.topics.values() if row.renumbered}
     if shifted:
         out.append(("renumbered", {"number": str(sum(shifted.values()))}))

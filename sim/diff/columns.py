@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ def compare_records(topic: str, unequal: list[Unequal], table: Table) -> list[in
             if left is not None and right is not None:
                 tables.setdefault(prefix, []).append((k, left, right))
     records = [item.record for item in unequal]
-    for prefix, pairs in tables.items():
+    for prefix, pairs in sorted(tables.items(), key=itemgetter(0)):
         differing |= _compare_rows(topic, prefix, records, pairs, table)
     if not table.tolerances.rules:
         for k in sorted(set(range(len(unequal))) - differing):
@@ -67,9 +68,7 @@ def _values(
         x, y = one.get(name), two.get(name)
         if type(x) is type(y) and (x == y if not isinstance(x, float) else _bits(x) == _bits(y)):
             continue
-        number = None
-        if isinstance(x, (int, float)) and isinstance(y, (int, float)):
-            number = (float(x), float(y))
+        number = both_numbers(x, y)
         found = Finding(
             kind_of(topic, name), record.t_ns // table.tick_ns, record.t_ns, topic, record.sender, name,
             "-" if name not in one else shown(name, x), "-" if name not in two else shown(name, y), record.seq,
@@ -77,6 +76,15 @@ def _values(
         )  # fmt: skip
         is_different |= table.add(found, number)
     return is_different
+
+
+def both_numbers(a: Any, b: Any) -> tuple[float, float] | None:
+    """Two values as numbers; None where one is none. Yes and no are none."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return None
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return float(a), float(b)
+    return None
 
 
 def _bits(value: Any) -> bytes:

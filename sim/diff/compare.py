@@ -7,31 +7,34 @@ a log that ended early, began late or broke off.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from protocols.v1 import log_pb2
 from sim.diff import cause, digests, radio, trace
-from sim.diff.align import HOLD_NS, Aligner, How, Pair
-from sim.diff.columns import Unequal, compare_records
+from sim.diff.align import Aligner, How, Pair
+from sim.diff.columns import Unequal, both_numbers, compare_records
 from sim.diff.config import key_changes, version_changes
 from sim.diff.fields import fields, shown
 from sim.diff.model import NOTHING, Difference, Finding, KeyChange, Kind
+from sim.diff.order import Order
+from sim.diff.signals import TOPIC as TOPIC_OF_LIGHTS
 from sim.diff.signals import Lights
 from sim.diff.table import Record, Table
 from sim.diff.tolerance import Tolerances
 from sim.diff.windows import ABOUT, Item, Place, Side, Stream, Window, windows
 
-_FOREVER = 2**62
+SPAN_NS = 10_000_000_000  # of a window: longer ones take more memory, shorter ones more time
+_FOREVER = 2**80
 _SAMPLED = ("truth/world", "truth/actor")
-MAX_MESSAGES = 5000  # differing messages remembered per stream
+MAX_MESSAGES = 5000  # differing messages remembered per stream, the earliest
 
 
-def diff_logs(a: Path, b: Path, tolerances: Tolerances | None = None) -> Difference:
-    """Everything about two logs; LogError only when one cannot be read at all."""
+def diff_logs(
+    a: Path, b: Path, tolerances: Tolerances | None = None, span_ns: int = SPAN_NS
+) -> Difference:
+    """Everything about two logs; LogError only when one cannot be read at all. `span_ns` of each is in memory at a time."""
     left = Side(a)
     try:
         right = Side(b)
@@ -39,7 +42,7 @@ def diff_logs(a: Path, b: Path, tolerances: Tolerances | None = None) -> Differe
         left.close()
         raise
     try:
-        return Comparison(left, right, tolerances or Tolerances()).run()
+        return Comparison(left, right, tolerances or Tolerances(), span_ns).run()
     finally:
         left.close()
         right.close()
@@ -52,14 +55,18 @@ class Comparison:
     a: Side
     b: Side
     tolerances: Tolerances
+    span_ns: int = SPAN_NS
     table: Table = field(init=False)
     keys: list[KeyChange] = field(default_factory=list)
     aligners: dict[Stream, Aligner] = field(default_factory=dict)
     traces: dict[str, trace.TraceAligner] = field(default_factory=dict)
     lights: Lights = field(init=False)
     about: dict[tuple[str, str], list[Item]] = field(default_factory=dict)  # (side, topic)
+    order: Order = field(default_factory=Order)
     is_sampled_alike: bool = True
     is_thin: bool = False
+    _undecided: list[tuple[Finding, Record]] = field(default_factory=list)
+    _rows_undecided: list[tuple[str, trace.Gone]] = field(default_factory=list)
 
     def read(self) -> None:
         """Reads both to their end and fills the table."""
@@ -76,10 +83,19 @@ class Comparison:
             topics = side.topics()
             side.facts.is_thin = not topics & {"truth/world", "truth/trace", "log/radio"}
         self.is_thin = one.is_thin or two.is_thin
-        for window in windows(a, b):
+        for window in windows(a, b, self.span_ns):
             self._window(window)
-        last = Window(_FOREVER)
-        self._window(last)
+        self._window(Window(_FOREVER))
+        for found, record in self._undecided:
+            self._add_alone(found, record)
+        for name, gone in self._rows_undecided:
+            self._rows_alone(name, gone)
+        if self.traces:
+            row = self.table.topic(trace.TOPIC)
+            row.differing = sum(vehicle.differing for vehicle in self.traces.values())
+            row.tolerated = sum(vehicle.tolerated for vehicle in self.traces.values())
+        for records in self.table.messages.values():
+            _keep_earliest(records)
 
     def run(self) -> Difference:
         """Everything."""
@@ -101,19 +117,13 @@ class Comparison:
     # -- one window ------------------------------------------------------------------------------------------------
 
     def _window(self, window: Window) -> None:
-        settled = window.end_ns - HOLD_NS
-        if self.a.is_done and self.b.is_done and window.end_ns == _FOREVER:
-            settled = _FOREVER
+        end_ns = window.end_ns
         unequal: dict[str, list[Unequal]] = {}
         fates: list[tuple[int, bytes, bytes]] = []
         streams = set(window.a) | set(window.b)
-        if settled > 0:
-            streams |= {s for s, item in self.aligners.items() if item.left_a or item.left_b}
-            streams |= {
-                (trace.TOPIC, name)
-                for name, t in self.traces.items()
-                if t.a.t_ns.size or t.b.t_ns.size
-            }
+        streams |= {stream for stream, aligner in self.aligners.items() if aligner.is_busy}
+        streams |= {(trace.TOPIC, name) for name, aligner in self.traces.items() if aligner.is_busy}
+        lights: tuple[list[Item], list[Item]] = ([], [])
         for stream in sorted(streams):
             topic = stream[0]
             items_a, items_b = window.a.get(stream, []), window.b.get(stream, [])
@@ -123,11 +133,14 @@ class Comparison:
             elif self.is_thin and topic != "truth/event":
                 continue
             elif topic == trace.TOPIC:
-                self._trace(stream[1], items_a, items_b, settled)
-            elif topic == "truth/signal":
-                self.lights.compare(items_a, items_b)
+                self._trace(stream[1], items_a, items_b, end_ns)
+            elif topic == TOPIC_OF_LIGHTS:
+                lights[0].extend(items_a)
+                lights[1].extend(items_b)
             else:
-                self._stream(stream, items_a, items_b, settled, unequal, fates)
+                self._stream(stream, items_a, items_b, end_ns, unequal, fates)
+        if not self.is_thin:
+            self.lights.compare(*lights)
         for topic, pairs in unequal.items():
             pairs.sort(key=lambda item: item.record.t_ns)
             differing = compare_records(topic, pairs, self.table)
@@ -137,58 +150,57 @@ class Comparison:
                 self._remember(topic, pairs[k].record)
         fates.sort(key=lambda item: item[0])
         self.table.topic(radio.TOPIC).differing += radio.compare_ticks(fates, self.table)
-        if window.order_a != window.order_b and not self.is_thin:
-            self._order(window.order_a, window.order_b)
+        if not self.is_thin:
+            for x, y in self.order.compare(window.order_a, window.order_b, end_ns):
+                self._order(x, y)
 
     def _stream(
-        self, stream: Stream, a: list[Item], b: list[Item], settled: int,
+        self, stream: Stream, a: list[Item], b: list[Item], end_ns: int,
         unequal: dict[str, list[Unequal]], fates: list[tuple[int, bytes, bytes]],
     ) -> None:  # fmt: skip
         topic, sender = stream[0], "" if stream[1] == "sim" else stream[1]
         aligner = self.aligners.setdefault(stream, Aligner())
-        matched = aligner.match(a, b, settled)
-        is_swap_told = False
+        matched = aligner.match(a, b, end_ns)
+        for one, two in matched.swaps:
+            self._swap(topic, sender, one, two)
         for pair in matched.pairs:
-            if pair.is_swapped:
-                if not is_swap_told:
-                    self._swap(topic, sender, pair, matched.pairs)
-                is_swap_told = not is_swap_told  # each swap is two pairs
-                self.table.topic(topic).swapped += 1
-            elif pair.how is How.MOVED:
+            if pair.how is How.MOVED:
                 self._moved(topic, sender, pair)
+                continue
+            if pair.a[1] != pair.b[1] and isinstance(pair.a[1], int):
+                self.table.topic(topic).renumbered += 1
+                self._renumbered(topic, sender, pair)
+            if pair.a[2] == pair.b[2]:
+                continue
+            if topic == radio.TOPIC:
+                fates.append((pair.a[0], pair.a[2], pair.b[2]))
             else:
-                if pair.a[1] != pair.b[1] and isinstance(pair.a[1], int):
-                    self.table.topic(topic).renumbered += 1
-                    self._renumbered(topic, sender, pair)
-                if pair.a[2] == pair.b[2]:
-                    continue
-                if topic == radio.TOPIC:
-                    fates.append((pair.a[0], pair.a[2], pair.b[2]))
-                else:
-                    record = Record(sender, pair.a[0], _seq(pair.a[1]))
-                    unequal.setdefault(topic, []).append(Unequal(record, pair.a[2], pair.b[2]))
-        for items, is_a in ((matched.only_a, True), (matched.only_b, False)):
-            for item in items:
-                self._alone(topic, sender, item, is_a)
+                record = Record(sender, pair.a[0], _seq(pair.a[1]))
+                unequal.setdefault(topic, []).append(Unequal(record, pair.a[2], pair.b[2]))
+        for item, is_a in matched.alone:
+            self._alone(topic, sender, item, is_a)
 
     def _alone(self, topic: str, sender: str, item: Item, is_a: bool) -> None:
-        row = self.table.topic(topic)
-        if (self.b if is_a else self.a).lacks(item[0]) or (
-            topic in (*_SAMPLED, "log/inbox") and not self.is_sampled_alike
-        ):
-            row.outside += 1
-            return
         what = self._what(topic, item)
         kind = Kind.MISSING if is_a else Kind.EXTRA
         a, b = (what, NOTHING) if is_a else (NOTHING, what)
         t_ns, seq = item[0], _seq(item[1])
         found = Finding(kind, t_ns // self.table.tick_ns, t_ns, topic, sender, "record", a, b, seq)
-        if self.table.add(found):
-            if is_a:
-                row.missing += 1
-            else:
-                row.extra += 1
-            self._remember(topic, Record(sender, t_ns, seq))
+        if (self.b if is_a else self.a).is_final(t_ns):
+            self._add_alone(found, Record(sender, t_ns, seq))
+        else:
+            self._undecided.append((found, Record(sender, t_ns, seq)))
+
+    def _add_alone(self, found: Finding, record: Record) -> None:
+        row, is_a = self.table.topic(found.topic), found.kind is Kind.MISSING
+        if (self.b if is_a else self.a).lacks(found.t_ns) or (
+            found.topic in (*_SAMPLED, "log/inbox") and not self.is_sampled_alike
+        ):
+            row.outside += 1
+        elif self.table.add(found):
+            row.missing += is_a
+            row.extra += not is_a
+            self._remember(found.topic, record)
         else:
             row.tolerated += 1
 
@@ -216,20 +228,19 @@ class Comparison:
         else:
             row.tolerated += 1
 
-    def _swap(self, topic: str, sender: str, pair: Pair, pairs: list[Pair]) -> None:
-        if pair.how is How.MOVED:
-            other = next((p for p in pairs if p.how is How.MOVED and p.b[0] == pair.a[0]), pair)
-        elif pair.how is How.RENUMBERED:
-            other = next((p for p in pairs if (p.a[0], p.a[1]) == (pair.a[0], pair.b[1])), pair)
-        else:
-            other = next((p for p in pairs if p.a[2] == pair.b[2]), pair)
+    def _swap(self, topic: str, sender: str, pair: Pair, other: Pair) -> None:
+        if pair.a[0] > other.a[0]:
+            pair, other = other, pair
         t_ns, seq, second = pair.a[0], _seq(pair.a[1]), _seq(other.a[1])
         found = Finding(
             Kind.ORDER, t_ns // self.table.tick_ns, t_ns, topic, sender, "order",
             f"seq {seq}, then {second}", f"seq {second}, then {seq}", seq, other=second,
         )  # fmt: skip
         if self.table.add(found):
+            self.table.topic(topic).swapped += 2
             self._remember(topic, Record(sender, t_ns, seq))
+        else:
+            self.table.topic(topic).tolerated += 2
 
     def _renumbered(self, topic: str, sender: str, pair: Pair) -> None:
         t_ns = pair.a[0]
@@ -242,52 +253,54 @@ class Comparison:
 
     def _remember(self, topic: str, record: Record) -> None:
         known = self.table.messages.setdefault((topic, record.sender), [])
-        if len(known) < MAX_MESSAGES:
-            known.append(record)
+        known.append(record)
+        if len(known) >= 2 * MAX_MESSAGES:
+            _keep_earliest(known)
 
-    def _order(self, a: list[Place], b: list[Place]) -> None:
-        """The first place of the files where the same records stand in another order."""
-        once = [
-            {place for place, number in Counter(order).items() if number == 1} for order in (a, b)
-        ]
-        common = once[0] & once[1]
-        one, two = ([p for p in order if p in common] for order in (a, b))
-        for x, y in zip(one, two, strict=False):
-            if x != y:
-                t_ns = min(x[2], y[2])
-                found = Finding(
-                    Kind.ORDER, t_ns // self.table.tick_ns, t_ns, x[0], "" if x[1] == "sim" else x[1], "order", _place(x), _place(y),
-                    _seq(x[3]), other=_seq(y[3]),
-                )  # fmt: skip
-                if self.table.add(found):
-                    self.table.topic(x[0]).swapped += 1
-                return
+    def _order(self, x: Place, y: Place) -> None:
+        """Two places that stand the other way round in b."""
+        t_ns, sender = x[2], "" if x[1] == "sim" else x[1]
+        found = Finding(
+            Kind.ORDER, t_ns // self.table.tick_ns, t_ns, x[0], sender, "order", _place(x), _place(y),
+            _seq(x[3]), other=_seq(y[3]),
+        )  # fmt: skip
+        self.table.topic(x[0]).swapped += self.table.add(found)
 
     # -- truth -----------------------------------------------------------------------------------------------------
 
-    def _trace(self, name: str, a: list[Item], b: list[Item], settled: int) -> None:
+    def _trace(self, name: str, a: list[Item], b: list[Item], end_ns: int) -> None:
         aligner = self.traces.setdefault(name, trace.TraceAligner(name))
+        for gone in aligner.match(a, b, end_ns, self.table):
+            other = self.b if gone.is_a else self.a
+            last_ns = gone.stamps[-1]
+            if other.is_done or (
+                other.is_final(last_ns)
+                and (not other.facts.lost or last_ns <= other.last_trace.get(name, -1))
+            ):
+                self._rows_alone(name, gone)
+            else:
+                self._rows_undecided.append((name, gone))
+
+    def _rows_alone(self, name: str, gone: trace.Gone) -> None:
+        """Rows of one block that only one side has."""
         row = self.table.topic(trace.TOPIC)
-        blocks, only_a, only_b = aligner.match(a, b, settled, self.table)
-        row.differing += blocks
-        for stamps, is_a in ((only_a, True), (only_b, False)):
-            other = self.b if is_a else self.a
-            inside = [t for t in stamps if not other.lacks(t)]
-            if other.facts.lost:  # its last block may not have been written
-                inside = [t for t in inside if t <= other.last_trace.get(name, -1)]
-            if not self.is_sampled_alike:
-                inside = []
-            row.outside += len(stamps) > len(inside)
-            if inside and self.table.add(aligner.absence(inside[0], is_a, self.table)):
-                if is_a:
-                    row.missing += 1
-                else:
-                    row.extra += 1
+        other = self.b if gone.is_a else self.a
+        inside = [t for t in gone.stamps if not other.lacks(t)]
+        if other.facts.lost:  # its last block may not have been written
+            inside = [t for t in inside if t <= other.last_trace.get(name, -1)]
+        if not self.is_sampled_alike:
+            inside = []
+        row.outside += len(gone.stamps) > len(inside)
+        if inside and self.table.add(trace.absence(name, gone.is_a, inside[0], self.table)):
+            row.missing += gone.is_a
+            row.extra += not gone.is_a
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _chain(self, side: str) -> digests.Chain:
         blocks = [self.about.get((side, topic), []) for topic in ("log/digest", "log/digest_part")]
+        for items in blocks:
+            items.sort(key=lambda item: item[0])  # stable: the order of the file inside a tick
         return digests.collect(*([item[2] for item in items] for items in blocks))
 
     def _facts(self, name: str, side: Side, chain: digests.Chain) -> None:
@@ -305,6 +318,7 @@ class Comparison:
         facts.end_ns = max(ends)
         facts.start_ns = max(side.first_ns, 0)
         blocks = self.about.get((name, "log/result"), [])
+        blocks.sort(key=lambda item: item[0])
         facts.has_result = bool(blocks)
         if blocks:
             try:
@@ -324,9 +338,7 @@ class Comparison:
             x, y = one.get(name), two.get(name)
             if x == y:
                 continue
-            number: Any = None
-            if isinstance(x, (int, float)) and isinstance(y, (int, float)):
-                number = (float(x), float(y))
+            number = both_numbers(x, y)
             found = Finding(
                 Kind.RESULT, t_ns // self.table.tick_ns, t_ns, "log/result", "", name,
                 shown(name, x) if name in one else NOTHING, shown(name, y) if name in two else NOTHING,
@@ -339,6 +351,11 @@ class Comparison:
         for topic in sorted(set(self.a.counts) | set(self.b.counts)):
             row = self.table.topic(topic)
             row.in_a, row.in_b = self.a.counts[topic], self.b.counts[topic]
+
+
+def _keep_earliest(records: list[Record]) -> None:
+    records.sort(key=lambda record: (record.t_ns, record.seq))
+    del records[MAX_MESSAGES:]
 
 
 def _seq(name: Hashable) -> int:

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from sim.diff.model import Difference, FieldRow, Finding, KeyChange, LogFacts, TopicRow
+from sim.diff.model import Difference, FieldRow, Finding, KeyChange, LogFacts, TopicRow, ranked
 from sim.diff.words import chain_line, link_text, remark_text, summary
 
 SCHEMA_VERSION = 1
@@ -32,6 +32,8 @@ def as_table(found: Difference) -> dict[str, Any]:
             for link in found.chain
         ],
         "chain_text": chain_line(found),
+        "firsts": [_finding(item) for item in found.firsts],
+        "series": [{"t_s": p.t_ns / 1e9, "a": _point(p.a), "b": _point(p.b)} for p in found.series],
         "remarks": [{"key": remark[0], "text": remark_text(remark)} for remark in found.remarks],
         "configuration": [_key(key) for key in found.keys],
         "versions": [_key(key) for key in found.versions],
@@ -83,11 +85,16 @@ def _field(row: FieldRow) -> dict[str, Any]:
     return {
         "topic": row.topic, "field": row.field, "values": row.values, "records": row.records, "tolerated": row.tolerated,
         "first_tick": row.first.tick if row.first is not None else None,
+        "first_s": row.first.t_ns / 1e9 if row.first is not None else None,
         "max_abs": _number(row.max_abs) if row.max_tick >= 0 else None,
         "max_rel": _number(row.max_rel) if row.max_tick >= 0 else None, "max_where": row.max_where,
-        "senders": dict(row.senders.most_common(20)), "entities": dict(row.entities.most_common(20)),
-        "reasons": dict(row.reasons),
+        "senders": dict(ranked(row.senders, 20)), "entities": dict(ranked(row.entities, 20)),
+        "reasons": dict(sorted(row.reasons.items())),
     }  # fmt: skip
+
+
+def _point(value: float | str | None) -> float | str | None:
+    return value if isinstance(value, str) else _number(value)
 
 
 def _number(value: float | None) -> float | None:

@@ -97,11 +97,20 @@ class ColumnLayout:
         if found is not None:
             return found
         values = self.layout.unpack(data)
-        columns = {name: values.pop(name) for name in self.names}
-        if not columns:
+        if not self.run:
             return Fields(values)
+        columns: dict[str, bytes] = {}
+        size = 0
+        for f in self.run:  # as they would lie in the record
+            column = values.pop(f.name)
+            size = max(size, int(column.size))
+            if f.kind == Kind.ZIGZAG_COLUMN:
+                wide = column.astype(np.int16)
+                columns[f.name] = ((wide << 1) ^ (wide >> 15)).astype(np.uint8).tobytes()
+            else:
+                columns[f.name] = column.astype(f.dtype, copy=False).tobytes()
         ids = columns.pop(self.ids) if self.ids else None
-        return Fields(values, {"": Rows.of(ids, columns)})
+        return Fields(values, {"": Rows(ids, columns, self.types, size)})
 
     def quick(self, data: bytes) -> Fields | None:
         """None when anything is not as our writers put it."""

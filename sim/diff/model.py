@@ -117,7 +117,13 @@ class FieldRow:
     first: Finding | None = None
     senders: Counter[str] = dataclasses.field(default_factory=Counter)
     entities: Counter[str] = dataclasses.field(default_factory=Counter)
+    has_many: bool = False  # more than can be counted by name: `entities` is empty
     reasons: Counter[str] = dataclasses.field(default_factory=Counter)  # why values were tolerated
+
+
+def ranked(counts: Counter[str], number: int) -> list[tuple[str, int]]:
+    """The most frequent names with their counts; of equally frequent ones the first by name."""
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:number]
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sim.diff.model import Difference, FieldRow, Finding, Kind, LogFacts, Point, TopicRow
 from sim.diff.terminal import whom
+from sim.diff.units import amount, unit, valued
 from sim.diff.words import LANGUAGES, kind_name, link_text, place, remark_text, sentence, summary
 
 WIDTH, HEIGHT, PAD = 880, 150, 8
@@ -53,6 +54,7 @@ def render(found: Difference) -> str:
         hidden=len(fields) - len(shown),
         chart=_chart(found),
         points=_near(found),
+        unit=_in_unit(found.first) if found.first is not None else "",
         tolerated=sorted(found.tolerated.items()),
         width=WIDTH,
         height=HEIGHT,
@@ -100,13 +102,13 @@ def _field(row: FieldRow) -> dict[str, Any]:
         "row": row,
         "first": first.tick if first is not None else None,
         "first_s": f"{first.t_ns / 1e9:.2f}" if first is not None else "",
-        "a": first.a if first is not None else "",
-        "b": first.b if first is not None else "",
-        "largest": f"{row.max_abs:.4g}" if row.max_tick >= 0 else "",
+        "a": valued(row.field, first.a) if first is not None else "",
+        "b": valued(row.field, first.b) if first is not None else "",
+        "largest": amount(row.field, row.max_abs, 4) if row.max_tick >= 0 else "",
         "relative": f"{row.max_rel:.3g}" if row.max_tick >= 0 else "",
         "whom": whom(row),
         "where": row.max_where,
-        "reasons": "; ".join(row.reasons),
+        "reasons": "; ".join(sorted(row.reasons)),
     }
 
 
@@ -139,8 +141,14 @@ def _chart(found: Difference) -> dict[str, Any] | None:
         "at": f"{_x(found.first.t_ns, t0, t1):.1f}",
         "t0": f"{t0 / 1e9:.2f}",
         "t1": f"{t1 / 1e9:.2f}",
-        "title": f"{found.first.sender} {found.first.topic}.{found.first.field}{row} {found.first.entity}".strip(),
+        "title": f"{found.first.sender} {found.first.topic}.{found.first.field}{row} {found.first.entity}{_in_unit(found.first)}".strip(),
     }
+
+
+def _in_unit(found: Finding) -> str:
+    """The unit of a field's own numbers, in brackets."""
+    of = "ns" if found.field.endswith("_ns") else unit(found.field)
+    return f" [{of}]" if of else ""
 
 
 def _curve(points: list[Point], t0: int, t1: int) -> Curve:

@@ -2,6 +2,9 @@
 
 Rows of the table: one per topic (records), one per topic and field (values). Firsts: one per topic, kind and unit, for actors of the
 world one each, for the radio one per receiver; they are what causes are looked for in.
+
+Sums, largest and first values do not depend on the order in which differences are told, nor on how many are told at once; where two are
+equally large or early, place and name decide. Only of two in one record the field that is told first comes first.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf, isnan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +22,7 @@ from sim.diff.fields import shown
 from sim.diff.model import NOTHING, FieldRow, Finding, Kind, TopicRow, kind_of
 from sim.diff.tolerance import Tolerances, concerns
 
-MAX_NAMES = 500  # entities counted by field
+MAX_NAMES = 5000  # entities counted by field; beyond, nobody is: which ones would be chance
 
 Node = tuple[str, Kind, str, str]
 """topic, kind, unit, actor or receiver"""
@@ -72,6 +76,7 @@ class Table:
     firsts: dict[Node, Finding] = field(default_factory=dict)
     tolerated_firsts: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
     tolerated: Counter[str] = field(default_factory=Counter)
+    used: set[int] = field(default_factory=set)  # ids of the rules that took something
     messages: dict[tuple[str, str], list[Record]] = field(default_factory=dict)
 
     def topic(self, name: str) -> TopicRow:
@@ -99,21 +104,20 @@ class Table:
             ):
                 row.tolerated += 1
                 row.reasons[rule.reason] += 1
+                self.used.add(id(rule))
                 self.tolerated[rule.reason] += 1
                 self._tolerated_first(found)
                 return False
         row.values += 1
         row.records += 1
         row.senders[found.sender] += 1
-        if found.entity and (found.entity in row.entities or len(row.entities) < MAX_NAMES):
-            row.entities[found.entity] += 1
+        if found.entity:
+            self._entity(row, found.entity, 1)
         if number is not None:
             by = abs(number[1] - number[0])
-            if by > row.max_abs or row.max_tick < 0:
-                row.max_abs, row.max_tick = by, found.tick
-                row.max_where = " ".join(filter(None, (found.sender, found.entity)))
             size = max(abs(number[0]), abs(number[1]))
-            row.max_rel = max(row.max_rel, by / size if size else 0.0)
+            rel = by / size if size else 0.0
+            _largest(row, by, rel, found.tick, " ".join(filter(None, (found.sender, found.entity))))
         self.first(found)
         return True
 
@@ -131,16 +135,21 @@ class Table:
         row.values += number
         row.records += number
         row.senders[whose[0]] += number
-        if whose[1] and (whose[1] in row.entities or len(row.entities) < MAX_NAMES):
-            row.entities[whose[1]] += number
+        if whose[1]:
+            self._entity(row, whose[1], number)
         if values is not None:
             a, b = values[0].astype(np.float64), values[1].astype(np.float64)
             by, size = np.abs(b - a), np.maximum(np.abs(a), np.abs(b))
-            largest = float(by.max())
-            if largest > row.max_abs or row.max_tick < 0:
-                row.max_abs, row.max_tick = largest, tick
-                row.max_where = " ".join(filter(None, whose))
-            row.max_rel = max(row.max_rel, float((by / np.where(size > 0.0, size, 1.0)).max()))
+            rel = float((by / np.where(size > 0.0, size, 1.0)).max())
+            _largest(row, float(by.max()), rel, tick, " ".join(filter(None, whose)))
+
+    def _entity(self, row: FieldRow, name: str, number: int) -> None:
+        if row.has_many:
+            return
+        row.entities[name] += number
+        if len(row.entities) > MAX_NAMES:
+            row.has_many = True
+            row.entities.clear()
 
     def _tolerated_first(self, found: Finding) -> None:
         key = (found.topic, found.sender, f"{found.field}/{found.entity}")
@@ -153,10 +162,14 @@ class Table:
         extra = found.receiver or (found.entity if found.topic == "truth/world" else "")
         node = (found.topic, found.kind, found.sender, extra)
         before = self.firsts.get(node)
-        if before is None or found.t_ns < before.t_ns:
+        # A number that shifts because of another message says less than any other field.
+        if before is None or (found.t_ns, found.field == "seq") < (
+            before.t_ns,
+            before.field == "seq",
+        ):
             self.firsts[node] = found
         row = self.field_row(found.topic, found.field)
-        if row.first is None or found.t_ns < row.first.t_ns:
+        if row.first is None or _place(found) < _place(row.first):
             row.first = found
         topic = self.topic(found.topic)
         if topic.first_tick < 0 or found.tick < topic.first_tick:
@@ -166,12 +179,7 @@ class Table:
 
     def column(self, name: str, a: Column, b: Column, batch: Batch) -> Column:
         """One field of a batch; (n,) truth values: differs beyond tolerance."""
-        mask: Column
-        if a.dtype.kind == "f":
-            bits = np.uint64 if a.dtype.itemsize == 8 else np.uint32
-            mask = a.view(bits) != b.view(bits)
-        else:
-            mask = a != b
+        mask = unlike(a, b)
         if not mask.any():
             return mask
         rows = np.flatnonzero(mask)
@@ -241,6 +249,7 @@ class Table:
                     near[k] = concerns(rule, record.sender, batch.entity(int(rows[k])))
             count = int(near.sum())
             if count:
+                self.used.add(id(rule))
                 self.field_row(batch.topic, name).tolerated += count
                 self.field_row(batch.topic, name).reasons[rule.reason] += count
                 self.tolerated[rule.reason] += count
@@ -249,9 +258,11 @@ class Table:
         seen: set[tuple[str, int]] = set()
         for k in np.flatnonzero(~keep).tolist():
             at = int(rows[k])
+            whose = batch.ids if batch.ids is not None else batch.row
+            is_named = batch.ids is not None or bool(batch.label)
             who = (
                 batch.records[batch.of[at]].sender,
-                int(batch.ids[at]) if batch.ids is not None else -1,
+                int(whose[at]) if whose is not None and is_named else -1,
             )
             if who not in seen:
                 seen.add(who)
@@ -273,17 +284,25 @@ class Table:
             whose = batch.ids if batch.ids is not None else batch.row
             assert whose is not None
             for ident, count in _counted(whose[rows]):
-                label = f"{batch.label} {ident}"
-                if label in row.entities or len(row.entities) < MAX_NAMES:
-                    row.entities[label] += count
+                self._entity(row, f"{batch.label} {ident}", count)
         if not is_measure:
             return
-        k = int(by.argmax())
-        if by[k] > row.max_abs or row.max_tick < 0:
-            record = batch.records[batch.of[rows[k]]]
-            row.max_abs, row.max_tick = float(by[k]), record.t_ns // self.tick_ns
-            row.max_where = " ".join(filter(None, (record.sender, batch.entity(int(rows[k])))))
-        row.max_rel = max(row.max_rel, float(rel.max()))
+        largest = float(by.max())
+        far = float(rel.max())
+        if np.isnan(largest):  # somewhere is no number, which is as far away as can be
+            largest = far = inf
+            by = np.where(np.isnan(by), np.inf, by)
+        if largest < row.max_abs and row.max_tick >= 0:
+            row.max_rel = max(row.max_rel, far)
+            return
+        at = np.flatnonzero(by == largest)
+        t_ns = batch.records[records[at[0]]].t_ns  # rows ascend in time
+        for k in at.tolist():  # several at the same time: the first name
+            record = batch.records[records[k]]
+            if record.t_ns != t_ns:
+                break
+            where = " ".join(filter(None, (record.sender, batch.entity(int(rows[k])))))
+            _largest(row, largest, far, t_ns // self.tick_ns, where)
 
     def _firsts(self, name: str, rows: Column, batch: Batch, make: Make) -> None:
         """One finding for everybody who differs here for the first time."""
@@ -292,14 +311,16 @@ class Table:
         else:
             first = _first_rows(batch.codes[batch.of[rows]])
         kind = kind_of(batch.topic, name)
-        is_new = (batch.topic, name) not in self.fields or self.fields[
-            batch.topic, name
-        ].first is None
+        row = self.field_row(batch.topic, name)
         for k in first:
             at = int(rows[k])
             record = batch.records[batch.of[at]]
             extra = batch.entity(at) if batch.topic == "truth/world" else ""
-            if is_new or self.is_earlier((batch.topic, kind, record.sender, extra), record.t_ns):
+            if (
+                row.first is None
+                or record.t_ns <= row.first.t_ns
+                or self.is_earlier((batch.topic, kind, record.sender, extra), record.t_ns)
+            ):
                 self.first(make(at))
 
     def _finding(self, name: str, at: int, a: Column, b: Column, batch: Batch) -> Finding:
@@ -313,6 +334,30 @@ class Table:
             name, shown(name, one), shown(name, two), record.seq,
             int(batch.row[at]) if batch.row is not None else -1, batch.entity(at), by,
         )  # fmt: skip
+
+
+def unlike(a: Column, b: Column) -> Column:
+    """Where two columns do not hold the same bits."""
+    out: Column
+    if a.dtype.kind == "f":
+        bits = np.uint64 if a.dtype.itemsize == 8 else np.uint32
+        out = a.view(bits) != b.view(bits)
+    else:
+        out = a != b
+    return out
+
+
+def _largest(row: FieldRow, by: float, rel: float, tick: int, where: str) -> None:
+    """Takes the larger difference; of equal ones the earlier, then the first by name."""
+    by, rel = (inf if isnan(value) else value for value in (by, rel))
+    if row.max_tick < 0 or (-by, tick, where) < (-row.max_abs, row.max_tick, row.max_where):
+        row.max_abs, row.max_tick, row.max_where = by, tick, where
+    row.max_rel = max(row.max_rel, rel)
+
+
+def _place(found: Finding) -> tuple[int, str, str]:
+    """Which of two findings in one field is the earlier one."""
+    return found.t_ns, found.sender, found.kind.value
 
 
 _SMALL = 1 << 16  # names below it are looked up instead of sorted

@@ -102,7 +102,10 @@ def read(path: Path) -> Tolerances:
         return Tolerances(_File.model_validate(table).tolerance)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        loc = first["loc"]
+        is_rule = len(loc) > 1 and isinstance(loc[1], int)
+        where = f"tolerance, rule {int(loc[1]) + 1}" if is_rule else "tolerance"
+        rest = ".".join(str(part) for part in loc[2 if is_rule else 1 :])
         raise ConfigError(
-            f"{path}: {where}: {first['msg']}. A rule has topic, field, entity, abs and/or rel (or any = true), and a reason."
+            f"{path}: {where}{': ' + rest if rest else ''}: {first['msg']}. A rule has topic, field, entity, abs and/or rel (or any = true), and a reason."
         ) from None

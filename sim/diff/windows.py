@@ -1,8 +1,9 @@
 """Two logs read in lock-step: windows of simulation time, each with the records of both sides.
 
-A window is closed when neither file can hold anything earlier any more, whatever the order inside the files. Chunks that are the same
-bytes in both files are counted and left out. Damaged chunks are left out too, and their span of time is remembered. Memory: one
-window and one chunk of each file.
+A window is closed when neither file can hold anything earlier any more, whatever the order inside the files. How long windows are is a
+matter of memory alone: what is made of the records must not depend on it. Chunks of the same number and bytes in both files are counted and
+left out, but for one record that keeps their place in the order of the file. Damaged chunks are left out too, and their span of time is
+remembered. Memory: one window and one chunk of each file.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ Item = tuple[int, Hashable, bytes]
 Place = tuple[str, str, int, Hashable]
 """topic, sender, sent at, sequence number: one entry of a file's order"""
 
-SPAN_NS = 10_000_000_000
 ABOUT = frozenset({"log/digest", "log/digest_part", "log/result"})  # no data of the run itself
 _UNREAD = frozenset({"log/header", "log/timing"})  # about the machine, or read elsewhere
 _VIEWERS = "foxglove/"  # for other viewers, all of it derived from the rest
@@ -49,6 +49,7 @@ class _Taken:
     stamps: list[int] = field(default_factory=list)
 
 
+_NEVER = 2**80  # later than any stamp
 _NEW = _Taken("", "", False, False, False)  # a channel not met yet in a chunk
 
 
@@ -70,15 +71,16 @@ class Side:
         self.counts: Counter[str] = Counter()
         self.buffer: dict[Stream, list[Item]] = {}
         self.order: list[Place] = []
+        self.known_same: tuple[int, bool] = (-1, False)  # number of a chunk, what was found
         self.first_ns = -1  # of the run's own data
         self.last_ns = -1
         self.last_trace: dict[str, int] = {}  # vehicle -> newest stamp of its blocks
-        self._span = (-(2**63), 2**63)  # records outside are left out, ns
+        self._span = (-_NEVER, _NEVER)  # records outside are left out, ns
         self._least = self._starts()
 
     def _starts(self) -> list[int]:
         """By chunk: the earliest start of it and of all later ones."""
-        least = 2**63 - 1
+        least = _NEVER
         out = [least]
         for chunk in reversed(self.chunks):
             least = min(least, chunk.start_ns - self.epoch)
@@ -165,24 +167,26 @@ class Side:
         self._file.seek(chunk.at)
         return self._file.read(chunk.length)
 
+    def is_final(self, t_ns: int) -> bool:
+        """Whether nothing that is still to be read can change what `lacks` says of a time before the end of the window."""
+        return self.is_done or t_ns < self.last_ns
+
     def read(self, twin: Side | None = None) -> None:
         """The next chunk; with `twin` it is the same bytes there, and only what lasts is handed out, to both."""
         chunk = self.chunks[self.at]
         self.at += 1
         if twin is not None:
             twin.at += 1
+        sides = (self,) if twin is None else (self, twin)
         try:
             raw = read_chunk(self._file, chunk, self.facts.path)
         except (LogError, zstandard.ZstdError):
-            for side in (self, twin):
-                if side is not None:
-                    side.facts.damaged.append(
-                        (chunk.start_ns - self.epoch, chunk.end_ns - self.epoch)
-                    )
+            for side in sides:
+                side._lose(chunk)
             return
-        sides = (self,) if twin is None else (self, twin)
         known: dict[int, _Taken | None] = {}  # by channel
         order: list[Place] = []
+        mark: tuple[_Taken, int, Hashable] | None = None
         low, high = self._span
         for number, sequence, log_ns, data in records(raw, self.scan):
             taken = known.get(number, _NEW)
@@ -199,11 +203,26 @@ class Side:
                 taken.items.append((t_ns, name, data))
                 if taken.is_ordered:
                     order.append((taken.topic, taken.sender, t_ns, name))
+            elif taken.is_ordered:
+                mark = (taken, t_ns, name)
+        stamps = [taken.stamps for taken in known.values() if taken is not None and taken.stamps]
+        if stamps and not (
+            chunk.start_ns - self.epoch <= min(map(min, stamps))
+            and max(map(max, stamps)) <= chunk.end_ns - self.epoch
+        ):  # it is not what its head says, so nobody knows what else is not
+            for side in sides:
+                side._lose(chunk)
+            return
+        if mark is not None:  # stands for all of them
+            order.append((mark[0].topic, mark[0].sender, mark[1], mark[2]))
         for side in sides:
             side.order += order
             for taken in known.values():
                 if taken is not None and taken is not _NEW:
                     side._take(taken)
+
+    def _lose(self, chunk: Chunk) -> None:
+        self.facts.damaged.append((chunk.start_ns - self.epoch, chunk.end_ns - self.epoch))
 
     def _taken(self, number: int, is_same: bool) -> _Taken | None:
         """Where the records of a channel go; None for what nobody compares."""
@@ -230,7 +249,7 @@ class Side:
         if taken.is_kept:
             self.buffer.setdefault((taken.topic, taken.sender), []).extend(taken.items)
 
-    def cut(self, end_ns: int) -> tuple[dict[Stream, list[Item]], list[Place]]:
+    def cut(self, end_ns: int) -> dict[Stream, list[Item]]:
         """Takes what is earlier than `end_ns` out of the buffer."""
         out: dict[Stream, list[Item]] = {}
         for stream, items in list(self.buffer.items()):
@@ -241,17 +260,17 @@ class Side:
                 self.buffer[stream] = [item for item in items if item[0] >= end_ns]
             if early:
                 out[stream] = early
-        order = [place for place in self.order if place[2] < end_ns]
-        if len(order) == len(self.order):
-            self.order = []
-        else:
-            self.order = [place for place in self.order if place[2] >= end_ns]
-        return out, order
+        return out
+
+    def take_order(self) -> list[Place]:
+        """The places of what was read since the last call, in the order of the file."""
+        out, self.order = self.order, []
+        return out
 
     def least_ns(self) -> int:
         """The earliest that is still to come, buffered or in the file."""
         buffered = (item[0] for items in self.buffer.values() for item in items)
-        return min(self.next_ns, min(buffered, default=2**63 - 1))
+        return min(self.next_ns, min(buffered, default=_NEVER))
 
 
 def _name(topic: str, sequence: int, data: bytes) -> Hashable:
@@ -267,7 +286,7 @@ def _name(topic: str, sequence: int, data: bytes) -> Hashable:
 
 @dataclass(slots=True)
 class Window:
-    """Records of both sides before `end_ns` that no earlier window held."""
+    """Records of both sides before `end_ns` that no earlier window held; places of all that was read for it, later ones too."""
 
     end_ns: int
     a: dict[Stream, list[Item]] = field(default_factory=dict)
@@ -276,35 +295,47 @@ class Window:
     order_b: list[Place] = field(default_factory=list)
 
 
-def windows(a: Side, b: Side, span_ns: int = SPAN_NS) -> Iterator[Window]:
+def windows(a: Side, b: Side, span_ns: int) -> Iterator[Window]:
     """All windows of two logs, in order of time."""
-    has_one_clock = a.epoch == b.epoch
     end_ns = 0
     while True:
         least = min(a.least_ns(), b.least_ns())
-        if least == 2**63 - 1:
+        if least == _NEVER:
             return
         end_ns = max(end_ns, least) + span_ns
-        while True:
-            wants_a, wants_b = a.next_ns < end_ns, b.next_ns < end_ns
-            if wants_a and wants_b and has_one_clock and _is_same(a, b):
-                a.read(b)
-                continue
-            if wants_a:
-                a.read()
-            if wants_b:
-                b.read()
-            if not (wants_a or wants_b):
-                break
-        items_a, order_a = a.cut(end_ns)
-        items_b, order_b = b.cut(end_ns)
-        yield Window(end_ns, items_a, items_b, order_a, order_b)
+        while min(a.next_ns, b.next_ns) < min(end_ns, _NEVER):
+            _read(a, b, end_ns)
+        yield Window(end_ns, a.cut(end_ns), b.cut(end_ns), a.take_order(), b.take_order())
 
 
-def _is_same(a: Side, b: Side) -> bool:
-    """Whether the next chunks are the same bytes and mean the same."""
-    one, two = a.chunks[a.at], b.chunks[b.at]
+def _read(a: Side, b: Side, end_ns: int) -> None:
+    """The next chunks. Nobody passes a chunk that is the same in both files without the other."""
+    wants = [side for side in (a, b) if side.next_ns < end_ns and not side.is_done]
+    for side, other in ((a, b), (b, a)):
+        if side in wants and _is_same(a, b, side.at):
+            if other.at < side.at:
+                other.read()
+            else:
+                side.read(other)
+            return
+    for side in wants:
+        side.read()
+
+
+def _is_same(a: Side, b: Side, at: int) -> bool:
+    """Whether chunk number `at` is the same bytes in both files and means the same."""
+    if a.epoch != b.epoch or at >= min(len(a.chunks), len(b.chunks)):
+        return False
+    if a.known_same[0] != at:
+        a.known_same = at, _is_equal(a, b, at)
+    return a.known_same[1]
+
+
+def _is_equal(a: Side, b: Side, at: int) -> bool:
+    one, two = a.chunks[at], b.chunks[at]
     if (one.crc, one.size, one.length) != (two.crc, two.size, two.length):
+        return False
+    if (one.start_ns, one.end_ns) != (two.start_ns, two.end_ns):
         return False
     if not (one.is_whole and two.is_whole):
         return False

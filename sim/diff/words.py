@@ -6,6 +6,8 @@ from typing import Literal
 
 from sim.diff.chain import unit_of
 from sim.diff.model import NOTHING, Difference, Finding, Kind, Link
+from sim.diff.units import amount, delay, valued
+from sim.report import wording
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -41,16 +43,25 @@ _SENTENCES: dict[Kind, tuple[str, str]] = {
     Kind.EXTRA: ("{what} is only in B ({b})", "{what} 只在 B 中（{b}）"),
     Kind.DELAYED: ("{what} was sent at {b}, in A at {a}", "{what} 发送于 {b}，A 中为 {a}"),
     Kind.FATE: ("{what}: {field} {b}, in A {a}", "{what}：{field} {b}，A 中为 {a}"),
-    Kind.ORDER: ("{what}: {b}, in A {a}", "{what}：{b}，A 中为 {a}"),
+    Kind.ORDER: ("{what} has changed places: B has {b}, A has {a}", "{what} 的顺序改变：B 为 {b}，A 为 {a}"),
     Kind.DRIFT: ("{what}: {place} leaves slowly from here, {b}, in A {a}{by}", "{what}：{place} 从此处缓慢偏离，{b}，A 中为 {a}{by}"),
-    Kind.EARLY_END: ("one log ends earlier: B at {b}, A at {a}", "一个日志提前结束：B 于 {b}，A 于 {a}"),
-    Kind.LATE_START: ("one log begins later: B at {b}, A at {a}", "一个日志开始较晚：B 于 {b}，A 于 {a}"),
+    Kind.EARLY_END: ("{less} ends earlier: A at {a}, B at {b}", "{less} 提前结束：A 于 {a}，B 于 {b}"),
+    Kind.LATE_START: ("{more} begins later: A at {a}, B at {b}", "{more} 开始较晚：A 于 {a}，B 于 {b}"),
     Kind.UNRECORDED: (
         "the digests part in {field}, and nothing that is recorded of it differs at that tick",
         "摘要在 {field} 部分出现分歧，而该时刻记录的数据并无差异",
     ),
     Kind.DAMAGED: ("B: {b}; A: {a}", "B：{b}；A：{a}"),
 }  # fmt: skip
+_BROKEN = (
+    "{less} breaks off: A can be read up to {a}, B up to {b}",
+    "{less} 中断：A 可读至 {a}，B 可读至 {b}",
+)
+_ROWS = (
+    "{what}: row {row} is that of {field} {b}, in A {a}",
+    "{what}：第 {row} 行的 {field} 为 {b}，A 中为 {a}",
+)
+_RECORDED = (Kind.RESULT, Kind.EVENT, Kind.DAMAGED)  # whose values are sentences of the run
 _ONE_SIDE = ("{field} is only in {side}: {one}", "{field} 只在 {side} 中：{one}")
 _PLAIN = ("{what}: {place} is {b}, in A {a}{by}", "{what}：{place} 为 {b}，A 中为 {a}{by}")
 _RADIO = (
@@ -89,6 +100,7 @@ _REMARKS: dict[str, tuple[str, str]] = {
     "edited": ("Both logs carry the same digest for tick {tick}: not the run differs but the recording, which was changed afterwards.", "两个日志在第 {tick} 步的摘要相同：不是运行不同，而是记录在事后被修改。"),
     "versions": ("Versions differ (they are not compared, but may be the cause): {what}.", "版本不同（不参与比较，但可能是原因）：{what}。"),
     "dirty": ("Both ran from a checkout with local changes ({commit}), so the code may differ.", "两次运行都来自有本地改动的代码（{commit}），代码可能不同。"),
+    "unused": ("Tolerances that took nothing, and may be wrong or no longer needed: {rules}.", "未用到的容差规则（可能有误或已不再需要）：{rules}。"),
     "renumbered": ("{number} messages carry other numbers because one before them is missing or extra.", "{number} 条消息的序号因之前的消息缺失或多出而改变。"),
 }  # fmt: skip
 
@@ -116,16 +128,33 @@ def sentence(found: Finding, language: Language = "en") -> str:
         pair = _RADIO
     elif found.kind is Kind.CONFIGURATION and NOTHING in (found.a, found.b):
         pair = _ONE_SIDE
-    by = (
-        ""
-        if found.by is None or found.by == 0
-        else f" ({'+' if found.by > 0 else ''}{found.by:.6g})"
-    )
+    elif found.kind is Kind.DAMAGED and found.field == "end":
+        pair = _BROKEN
+    elif found.kind is Kind.ORDER and found.row >= 0:
+        pair = _ROWS
+    a, b = (_value(found, text) for text in (found.a, found.b))
+    if language == "zh" and found.kind in _RECORDED:
+        a, b = (wording.chinese(text) or text for text in (a, b))
     return _of(pair, language).format(
-        field=found.field, a=found.a or "''", b=found.b or "''", by=by, what=_what(found, language),
+        field=found.field, a=a, b=b, by=_by(found), what=_what(found, language),
         place=_field(found, language), receiver=found.receiver, side="B" if found.a == NOTHING else "A",
-        one=found.b if found.a == NOTHING else found.a,
+        one=b if found.a == NOTHING else a, row=found.row,
+        less="B" if (found.by or 0.0) < 0.0 else "A", more="B" if (found.by or 0.0) > 0.0 else "A",
     )  # fmt: skip
+
+
+def _value(found: Finding, text: str) -> str:
+    """One side's value with its unit."""
+    if found.kind is Kind.DELAYED:
+        return delay(text)
+    return valued(found.field, text or "''")
+
+
+def _by(found: Finding) -> str:
+    """How much b is more than a."""
+    if found.by is None or found.by == 0 or "unknown" in (_value(found, t) for t in (found.a, found.b)):  # fmt: skip
+        return ""
+    return f" ({'+' if found.by > 0 else ''}{amount(found.field, found.by, 6)})"
 
 
 def link_text(link: Link, language: Language = "en") -> tuple[str, str]:
@@ -139,7 +168,10 @@ def link_text(link: Link, language: Language = "en") -> tuple[str, str]:
 
 def remark_text(remark: tuple[str, dict[str, str]], language: Language = "en") -> str:
     """One remark."""
-    return _of(_REMARKS[remark[0]], language).format(**remark[1])
+    kind, values = remark
+    if language == "zh" and kind == "lost":
+        values = values | {"what": wording.chinese(values["what"]) or values["what"]}
+    return _of(_REMARKS[kind], language).format(**values)
 
 
 def summary(found: Difference, language: Language = "en") -> str:

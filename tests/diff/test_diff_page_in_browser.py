@@ -99,7 +99,7 @@ def test_the_language_can_be_switched_and_follows_the_reader(look: Open) -> None
     expect(page.locator(".answer .badge .zh")).to_be_visible()
     assert page.locator(".en:visible").count() == 0
     assert page.locator(".zh:visible").count() > 20
-    assert page.evaluate("document.documentElement.lang") == "zh"
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
     page.locator("#language").click()
     assert page.locator(".zh:visible").count() == 0
     chinese = look(move, locale="zh-CN").page
