@@ -4,6 +4,10 @@
 plain function for Python and is compiled into its callers without entry points of its own (a third of the cost). Both divide
 as IEEE 754 does (`error_model="numpy"`): a division by zero gives inf or nan, and costs no branch.
 
+`lean_kernel`, `lean_helper` and `lean_part` are for code that makes no arrays: with them numba counts no references to arrays. It
+would count one up and down with atomic instructions for every array at every call of a helper that is not compiled in line, which was
+two thirds of the time of some kernels. `lean_part` is compiled in line whatever its size: for a long helper with one caller.
+
 numba types every `a + b` anew, asking some thirty candidates each time, and the interpreter's garbage collector walks the
 growing compiler state over and over. `quicken` remembers the answers and lets the collector rest while a kernel compiles:
 together they halve the processor time of a cold start. Types, code and results stay what they were (tests/protocols/test_jit.py).
@@ -28,6 +32,7 @@ from numba.extending import register_jitable
 from numba.np import linalg
 
 kernel = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
+lean_kernel = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,6 +40,22 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     plain: Callable[..., Any] = register_jitable(error_model="numpy", no_cfunc_wrapper=True)(
         function
     )
+    return plain
+
+
+def lean_helper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`helper` of a `lean_kernel`."""
+    lean = register_jitable(error_model="numpy", no_cfunc_wrapper=True, _nrt=False)
+    plain: Callable[..., Any] = lean(function)
+    return plain
+
+
+def lean_part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`lean_helper` that always becomes part of its caller."""
+    lean = register_jitable(
+        error_model="numpy", no_cfunc_wrapper=True, _nrt=False, forceinline=True
+    )
+    plain: Callable[..., Any] = lean(function)
     return plain
 
 

@@ -75,6 +75,13 @@ def rows(runs: int) -> Iterator[Row]:
             with carla_limit.serving() as port:
                 bare.append(_asked("bare", port, ""))
         yield _rate("get_server_version()", "round trips", bare, peer=carla_limit.PEER)
+        for argument in ("1", "50", "200"):
+            still: list[float | str] = []
+            for _ in range(runs):
+                with carla_limit.serving(road) as port:
+                    still.append(_asked("ticks", port, argument))
+            named = f"world.tick(), {argument} vehicles"
+            yield _rate(named, "ticks", still, peer=carla_limit.PEER)
         times = [ask("generate", road, str(road)) for _ in range(runs)]
         yield _rate(f"generate_opendrive_world, {size} road file", "time", times, "s")
 

@@ -129,3 +129,26 @@ def test_scipy_is_not_imported_for_a_kernel_that_needs_none_and_still_there_for_
         [sys.executable, "-c", ALONE], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_lean_code_counts_no_references_to_arrays() -> None:
+    def scale(a: Any, n: Any) -> Any:
+        for k in range(n):
+            a[k, 0] = a[k, 1] * np.cos(a[k, 2]) if a[k, 3] > 0.0 else a[k - 1, 0] ** a[k, 1]
+        return a[n - 1, 0]
+
+    def compiled(helper: Any, **options: bool) -> str:
+        scaled = helper(scale)
+
+        def both(a: Any, n: Any) -> Any:
+            return scaled(a, n) + scaled(a, n - 1)
+
+        dispatcher = njit(error_model="numpy", **options)(both)
+        dispatcher.compile((table, int64))
+        (code,) = dispatcher.inspect_llvm().values()
+        return str(code)
+
+    assert "NRT_incref" in compiled(jit.helper)
+    for helper in (jit.lean_helper, jit.lean_part):
+        assert "NRT_incref" not in compiled(helper, _nrt=False)
+    assert jit.lean_kernel(scale).targetoptions["_nrt"] is False

@@ -1,9 +1,9 @@
 """Contacts of oriented boxes: who touches whom, impulses that stop them, and pushing them apart.
 
-Seen from above; heights only decide whether two boxes meet at all. Boxes are hashed by the cell of their centre, static ones lie in a
-grid made once. Two boxes that were apart before the step are traced along it (a swept separating-axis test: the axis whose overlap
-begins last is the contact's normal) and set back to where they meet, so nothing passes through anything and the side that is hit
-does not depend on the step. Boxes that overlapped already are separated along the axis of least overlap. Pairs are
+Seen from above; heights only decide whether two boxes meet at all. Boxes with others near are hashed by the cell of their centre,
+static ones lie in a grid made once. Two boxes that were apart before the step are traced along it (a swept separating-axis test: the
+axis whose overlap begins last is the contact's normal) and set back to where they meet, so nothing passes through anything and the
+side that is hit does not depend on the step. Boxes that overlapped already are separated along the axis of least overlap. Pairs are
 worked through in the order of their rows with a fixed number of rounds, so that far-away pairs cannot influence each other.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from protocols.jit import helper, kernel
+from protocols.jit import lean_helper, lean_kernel, lean_part
 from sim.carla.server import columns as c
 from sim.carla.server.plant import layout as p
 
@@ -34,14 +34,21 @@ YIELD_MPS = 0.5  # a walker does not push a vehicle slower than this
 MAX_SPIN_RADPS = 20.0
 LEAST_IMPULSE_NS = 1e-6  # smaller ones are forgotten, before they become denormal
 OFFSET = 1 << 31  # makes the second half of a pair's key positive
+ALONE = -2  # ends no chain of bodies: there is nobody near
 STATIC = -1  # static box k has the row STATIC - k
 
-# columns of a contact
-NX, NY, RAX, RAY, RBX, RBY, DEPTH, TARGET, NORMAL, TANGENT, MA, MB, IA, IB = range(14)
-CONTACT = 14
+# columns of a contact, (JX, JY) its impulse on A, and of its pair; KNOWN and HELD are keys and impulses of the last step
+NX, NY, RAX, RAY, RBX, RBY, DEPTH, TARGET, NORMAL, TANGENT, MA, MB, IA, IB, JX, JY, HELD = range(17)
+CONTACT = 17
+A, B, FIRST, KEY, KNOWN = range(5)
+PAIR = 5
+# rows of the table of bodies: the chain that begins in a slot; of every body the next one in its chain, its cell, its row;
+# the map of cells with one body and with more
+HEAD, NEXT, CELL_X, CELL_Y, ROW, ONE, MORE = range(7)
+TABLE = 7
 
 
-@helper
+@lean_part
 def shape(f: Any, i: Any, q: Any, box: Any, r: int) -> None:
     """The box of row r as the step left it."""
     if i[r, c.KIND] == c.VEHICLE and i[r, c.SIMULATE] != 0:
@@ -72,7 +79,7 @@ def shape(f: Any, i: Any, q: Any, box: Any, r: int) -> None:
     box[r, p.BSPIN] = f[r, c.WZ] * (math.pi / 180.0)
 
 
-@helper
+@lean_helper
 def axis(box: Any, a: int, other: Any, b: int, k: int) -> Any:
     """Separating axis k of two boxes and half the room both take up along it."""
     ca, sa, cb, sb = box[a, p.COS], box[a, p.SIN], other[b, p.COS], other[b, p.SIN]
@@ -87,7 +94,7 @@ def axis(box: Any, a: int, other: Any, b: int, k: int) -> Any:
     return -sb, cb, by + ax * cross + ay * same
 
 
-@helper
+@lean_helper
 def meet(box: Any, a: int, other: Any, b: int) -> Any:
     """When in the step (0..1, 2: never) a meets b, the normal from b to a, and the overlap left there.
 
@@ -126,7 +133,7 @@ def meet(box: Any, a: int, other: Any, b: int) -> Any:
     return 2.0, 0.0, 0.0, 0.0
 
 
-@helper
+@lean_helper
 def touch(box: Any, a: int, other: Any, b: int, poly: Any) -> Any:
     """The middle of what both boxes cover: a's corners cut by b's sides."""
     ca, sa, cb, sb = box[a, p.COS], box[a, p.SIN], other[b, p.COS], other[b, p.SIN]
@@ -167,7 +174,7 @@ def touch(box: Any, a: int, other: Any, b: int, poly: Any) -> Any:
     return other[b, p.CX] + x * cb - y * sb, other[b, p.CY] + x * sb + y * cb
 
 
-@helper
+@lean_helper
 def near(box: Any, a: int, other: Any, b: int) -> bool:
     """Whether the two may meet in this step and one of them can move."""
     dx, dy = box[a, p.CX] - other[b, p.CX], box[a, p.CY] - other[b, p.CY]
@@ -180,45 +187,75 @@ def near(box: Any, a: int, other: Any, b: int) -> bool:
     )
 
 
-@helper
-def candidates(
-    box: Any, rows: Any, n: int, walls: Any, grid: Any, start: Any, entry: Any, table: Any, keys: Any
-) -> int:  # fmt: skip
-    """Keys of pairs that may meet, ascending: (row << 32) + other + OFFSET."""
+@lean_helper
+def mark(box: Any, n: int, table: Any) -> bool:
+    """Where the bodies are; NEXT is ALONE for those with nobody in their cell or beside it. True where there are others.
+
+    The map of cells has 32 columns and is laid over the world again and again: strangers may share a cell, nobody is overlooked.
+    """
     widest = 0.5
     for k in range(n):
-        widest = max(widest, box[rows[k], p.REACH])
+        widest = max(widest, box[table[ROW, k], p.REACH])
     inv = 0.5 / widest
     half = table.shape[1]
     mask = half - 1
     for k in range(half):
-        table[0, k] = -1
-    count, limit = 0, keys.size
+        table[ONE, k] = table[MORE, k] = 0
     for k in range(n):
-        r = rows[k]
+        r = table[ROW, k]
         gx, gy = int(np.floor(box[r, p.CX] * inv)), int(np.floor(box[r, p.CY] * inv))
-        slot = (gx * 73856093 ^ gy * 19349663) & mask
-        table[1, k] = table[0, slot]  # chains run from the latest body down
-        table[2, k], table[3, k] = gx, gy
-        table[0, slot] = k
-    x0, y0, cell, nx, ny = grid[0], grid[1], grid[2], int(grid[3]), int(grid[4])
+        table[CELL_X, k], table[CELL_Y, k] = gx, gy
+        bit, at = 1 << (gx & 31), gy & mask
+        table[MORE, at] |= table[ONE, at] & bit
+        table[ONE, at] |= bit
+    crowded = False
     for k in range(n):
-        r = rows[k]
+        gx, gy = table[CELL_X, k], table[CELL_Y, k]
+        bit, beside = 1 << (gx & 31), 1 << (gx - 1 & 31) | 1 << (gx + 1 & 31)
+        others = (table[ONE, gy - 1 & mask] | table[ONE, gy + 1 & mask]) & (beside | bit)
+        others |= table[ONE, gy & mask] & beside | table[MORE, gy & mask] & bit
+        table[NEXT, k] = ALONE if others == 0 else 0
+        crowded |= others != 0
+    return crowded
+
+
+@lean_helper
+def candidates(
+    box: Any, n: int, walls: Any, grid: Any, start: Any, entry: Any, table: Any, pairs: Any
+) -> int:
+    """Fills KEY with pairs that may meet, ascending: (row << 32) + other + OFFSET."""
+    half = table.shape[1]
+    mask = half - 1
+    nx, ny = int(grid[3]), int(grid[4])
+    if mark(box, n, table):
+        for k in range(half):
+            table[HEAD, k] = -1
+        for k in range(n):
+            if table[NEXT, k] != ALONE:
+                slot = (table[CELL_X, k] * 73856093 ^ table[CELL_Y, k] * 19349663) & mask
+                table[NEXT, k] = table[HEAD, slot]  # chains run from the latest body down
+                table[HEAD, slot] = k
+    elif nx == 0:
+        return 0
+    x0, y0, cell = grid[0], grid[1], grid[2]
+    count, limit = 0, pairs.shape[0]
+    for k in range(n):
+        r = table[ROW, k]
         begin = count
-        gx, gy = table[2, k], table[3, k]
-        for ix in range(gx - 1, gx + 2):
+        gx, gy = table[CELL_X, k], table[CELL_Y, k]
+        for ix in range(gx - 1, gx - 1 if table[NEXT, k] == ALONE else gx + 2):
             for iy in range(gy - 1, gy + 2):
-                m = table[0, (ix * 73856093 ^ iy * 19349663) & mask]
+                m = table[HEAD, (ix * 73856093 ^ iy * 19349663) & mask]
                 while m > k:
                     if (
-                        table[2, m] == ix
-                        and table[3, m] == iy
-                        and near(box, r, box, rows[m])
+                        table[CELL_X, m] == ix
+                        and table[CELL_Y, m] == iy
+                        and near(box, r, box, table[ROW, m])
                         and count < limit
                     ):
-                        keys[count] = (r << 32) + rows[m] + OFFSET
+                        pairs[count, KEY] = (r << 32) + table[ROW, m] + OFFSET
                         count += 1
-                    m = table[1, m]
+                    m = table[NEXT, m]
         if nx > 0 and box[r, p.INV_MASS] > 0.0:
             reach = box[r, p.REACH]
             u0 = max(int(np.floor((box[r, p.CX] - reach - x0) / cell)), 0)
@@ -229,24 +266,24 @@ def candidates(
                 for u in range(u0, u1 + 1):
                     for e in range(start[v * nx + u], start[v * nx + u + 1]):
                         if near(box, r, walls, entry[e]) and count < limit:
-                            keys[count] = (r << 32) + STATIC - entry[e] + OFFSET
+                            pairs[count, KEY] = (r << 32) + STATIC - entry[e] + OFFSET
                             count += 1
         for j in range(begin + 1, count):  # few: insertion sort
-            key = keys[j]
+            key = pairs[j, KEY]
             m = j - 1
-            while m >= begin and keys[m] > key:
-                keys[m + 1] = keys[m]
+            while m >= begin and pairs[m, KEY] > key:
+                pairs[m + 1, KEY] = pairs[m, KEY]
                 m -= 1
-            keys[m + 1] = key
+            pairs[m + 1, KEY] = key
     kept = 0
     for k in range(count):  # a wall lies in several cells
-        if kept == 0 or keys[k] != keys[kept - 1]:
-            keys[kept] = keys[k]
+        if kept == 0 or pairs[k, KEY] != pairs[kept - 1, KEY]:
+            pairs[kept, KEY] = pairs[k, KEY]
             kept += 1
     return kept
 
 
-@helper
+@lean_helper
 def prepare(i: Any, box: Any, a: int, other: Any, b: int, walker: bool, con: Any, k: int, poly: Any, hit: Any) -> None:  # fmt: skip
     """Contact k of a and b: lever arms, masses, the speed they part with."""
     nx, ny = hit[1], hit[2]
@@ -257,9 +294,17 @@ def prepare(i: Any, box: Any, a: int, other: Any, b: int, walker: bool, con: Any
     ia, ib = box[a, p.INV_INERTIA], other[b, p.INV_INERTIA]
     if walker:  # who of them is the vehicle has an inertia
         limit = YIELD_MPS * YIELD_MPS
-        if ia > 0.0 and mb > 0.0 and box[a, p.BVX] ** 2 + box[a, p.BVY] ** 2 < limit:
+        if (
+            ia > 0.0
+            and mb > 0.0
+            and box[a, p.BVX] * box[a, p.BVX] + box[a, p.BVY] * box[a, p.BVY] < limit
+        ):
             ma = ia = 0.0
-        elif ib > 0.0 and ma > 0.0 and other[b, p.BVX] ** 2 + other[b, p.BVY] ** 2 < limit:
+        elif (
+            ib > 0.0
+            and ma > 0.0
+            and other[b, p.BVX] * other[b, p.BVX] + other[b, p.BVY] * other[b, p.BVY] < limit
+        ):
             mb = ib = 0.0
     vx = box[a, p.BVX] - box[a, p.BSPIN] * ray - other[b, p.BVX] + other[b, p.BSPIN] * rby
     vy = box[a, p.BVY] + box[a, p.BSPIN] * rax - other[b, p.BVY] - other[b, p.BSPIN] * rbx
@@ -274,7 +319,7 @@ def prepare(i: Any, box: Any, a: int, other: Any, b: int, walker: bool, con: Any
     con[k, MA], con[k, MB], con[k, IA], con[k, IB] = ma, mb, ia, ib
 
 
-@helper
+@lean_helper
 def push(box: Any, r: int, mass: float, inertia: float, x: float, y: float, rx: float, ry: float) -> None:  # fmt: skip
     """Impulse (x, y) on row r at (rx, ry) from its middle."""
     box[r, p.BVX] += mass * x
@@ -282,10 +327,10 @@ def push(box: Any, r: int, mass: float, inertia: float, x: float, y: float, rx: 
     box[r, p.BSPIN] += inertia * (rx * y - ry * x)
 
 
-@helper
-def solve(box: Any, walls: Any, pairs: Any, con: Any, k: int) -> None:
+@lean_helper
+def solve(box: Any, pairs: Any, con: Any, k: int) -> None:
     """One round of impulses at contact k: stop closing, then rub."""
-    a, b = pairs[k, 0], pairs[k, 1]
+    a, b = pairs[k, A], pairs[k, B]
     rax, ray, rbx, rby = con[k, RAX], con[k, RAY], con[k, RBX], con[k, RBY]
     ma, mb, ia, ib = con[k, MA], con[k, MB], con[k, IA], con[k, IB]
     for along in range(2):
@@ -316,10 +361,10 @@ def solve(box: Any, walls: Any, pairs: Any, con: Any, k: int) -> None:
             push(box, b, mb, ib, -jx, -jy, rbx, rby)
 
 
-@helper
+@lean_helper
 def warm(box: Any, pairs: Any, con: Any, k: int, impulse: float) -> None:
     """Contact k starts from this impulse; the rounds take back what is too much."""
-    a, b = pairs[k, 0], pairs[k, 1]
+    a, b = pairs[k, A], pairs[k, B]
     x, y = impulse * con[k, NX], impulse * con[k, NY]
     con[k, NORMAL] = impulse
     push(box, a, con[k, MA], con[k, IA], x, y, con[k, RAX], con[k, RAY])
@@ -327,10 +372,10 @@ def warm(box: Any, pairs: Any, con: Any, k: int, impulse: float) -> None:
         push(box, b, con[k, MB], con[k, IB], -x, -y, con[k, RBX], con[k, RBY])
 
 
-@helper
+@lean_helper
 def apart(box: Any, pairs: Any, con: Any, k: int) -> None:
     """Move the two of contact k away from each other, the lighter further."""
-    a, b = pairs[k, 0], pairs[k, 1]
+    a, b = pairs[k, A], pairs[k, B]
     nx, ny, ma, mb = con[k, NX], con[k, NY], con[k, MA], con[k, MB]
     moved = box[a, p.DX] * nx + box[a, p.DY] * ny
     if b >= 0:
@@ -346,7 +391,7 @@ def apart(box: Any, pairs: Any, con: Any, k: int) -> None:
         box[b, p.DY] -= mb * left * ny
 
 
-@helper
+@lean_helper
 def set_back(f: Any, box: Any, r: int, t: float) -> None:
     """Row r as it was at time t of the step."""
     for k in range(2):
@@ -356,25 +401,22 @@ def set_back(f: Any, box: Any, r: int, t: float) -> None:
         box[r, p.DX + k] -= less
 
 
-@helper
-def place(keys: Any, n: int, key: int) -> int:
-    """Where the key is among n ascending ones; -1 where it is not."""
+@lean_helper
+def place(pairs: Any, n: int, key: int) -> int:
+    """Where the key is among the last step's n, which ascend; -1 where it is not."""
     low, high = 0, n
     while low < high:
         mid = (low + high) // 2
-        if keys[mid] < key:
+        if pairs[mid, KNOWN] < key:
             low = mid + 1
         else:
             high = mid
-    return low if low < n and keys[low] == key else -1
+    return low if low < n and pairs[low, KNOWN] == key else -1
 
 
-@helper
-def contacts(
-    f: Any, i: Any, q: Any, high: int, box: Any, rows: Any, walls: Any, grid: Any, start: Any, entry: Any,
-    table: Any, keys: Any, con: Any, pairs: Any, impulse: Any, known: Any, held: Any, num_known: int,
-) -> int:  # fmt: skip
-    """Find and resolve all contacts; their number. `known` and `held` hold the last step's pairs and impulses, from now on this one's."""
+@lean_helper
+def gather(f: Any, i: Any, q: Any, high: int, box: Any, table: Any) -> int:
+    """All that can be hit as boxes, their rows in ROW; the number of them, 0 where none can move."""
     n = 0
     moving = False
     for r in range(high):
@@ -384,15 +426,25 @@ def contacts(
         if kind == c.VEHICLE or kind == c.WALKER or kind == c.PROP:  # noqa: PLR1714
             shape(f, i, q, box, r)
             moving = moving or box[r, p.INV_MASS] > 0.0
-            rows[n] = r
+            table[ROW, n] = r
             n += 1
-    if not moving:
-        return 0
-    poly = np.empty((2, 12, 2))
-    found = candidates(box, rows, n, walls, grid, start, entry, table, keys)
+    return n if moving else 0
+
+
+@lean_kernel
+def collide(
+    f: Any, i: Any, q: Any, high: int, dt: float, box: Any, walls: Any, grid: Any, start: Any, entry: Any,
+    table: Any, pairs: Any, con: Any, poly: Any, num_known: int,
+) -> int:  # fmt: skip
+    """Contacts after `advance`, then the acceleration of the whole step; the number of contacts in `pairs` and `con`.
+
+    `num_known` is the number that the step before gave: its KNOWN and HELD are read, then written anew.
+    """
+    n = gather(f, i, q, high, box, table)
+    found = candidates(box, n, walls, grid, start, entry, table, pairs) if n > 0 else 0
     num = 0
     for e in range(found):
-        key = keys[e]
+        key = pairs[e, KEY]
         a, b = key >> 32, (key & 0xFFFFFFFF) - OFFSET
         hit = meet(box, a, box, b) if b >= 0 else meet(box, a, walls, STATIC - b)
         if hit[0] > 1.0 or num >= pairs.shape[0]:
@@ -401,7 +453,7 @@ def contacts(
             set_back(f, box, a, hit[0])
             if b >= 0:
                 set_back(f, box, b, hit[0])
-        pairs[num, 0], pairs[num, 1] = a, b
+        pairs[num, A], pairs[num, B] = a, b
         if b >= 0:
             walker = (i[a, c.KIND] == c.WALKER) != (i[b, c.KIND] == c.WALKER)
             prepare(i, box, a, box, b, walker, con, num, poly, hit)
@@ -410,28 +462,28 @@ def contacts(
         num += 1
     for k in range(num):
         for e in range(2):
-            r = pairs[k, e]
+            r = pairs[k, A + e]
             if r >= 0:
                 box[r, p.DX] = box[r, p.DY] = 0.0
     for k in range(num):
-        key = (pairs[k, 0] << 32) + pairs[k, 1] + OFFSET
-        before = place(known, num_known, key)
-        pairs[k, 2] = 0 if before >= 0 else 1
-        keys[k] = key
+        key = (pairs[k, A] << 32) + pairs[k, B] + OFFSET
+        before = place(pairs, num_known, key)
+        pairs[k, FIRST] = 0 if before >= 0 else 1
+        pairs[k, KEY] = key
         if before >= 0:
-            warm(box, pairs, con, k, WARM * held[before])
+            warm(box, pairs, con, k, WARM * con[before, HELD])
     for _ in range(ROUNDS):
         for k in range(num):
-            solve(box, walls, pairs, con, k)
+            solve(box, pairs, con, k)
     for _ in range(PUSHES):
         for k in range(num):
             apart(box, pairs, con, k)
     for k in range(num):
         nx, ny = con[k, NX], con[k, NY]
-        impulse[k, 0] = con[k, NORMAL] * nx - con[k, TANGENT] * ny
-        impulse[k, 1] = con[k, NORMAL] * ny + con[k, TANGENT] * nx
+        con[k, JX] = con[k, NORMAL] * nx - con[k, TANGENT] * ny
+        con[k, JY] = con[k, NORMAL] * ny + con[k, TANGENT] * nx
         for e in range(2):
-            r = pairs[k, e]
+            r = pairs[k, A + e]
             if r < 0 or box[r, p.INV_MASS] == 0.0:
                 continue
             if i[r, c.KIND] == c.WALKER:
@@ -445,20 +497,8 @@ def contacts(
             f[r, c.Y] += box[r, p.DY]
             box[r, p.DX] = box[r, p.DY] = 0.0
     for k in range(num):
-        known[k] = keys[k]
-        held[k] = con[k, NORMAL] if con[k, NORMAL] > LEAST_IMPULSE_NS else 0.0
-    return num
-
-
-@kernel
-def collide(
-    f: Any, i: Any, q: Any, high: int, dt: float, box: Any, rows: Any, walls: Any, grid: Any, start: Any, entry: Any,
-    table: Any, keys: Any, con: Any, pairs: Any, impulse: Any, known: Any, held: Any, num_known: int,
-) -> int:  # fmt: skip
-    """Contacts after `advance`, then the acceleration of the whole step; number of contacts in `pairs` and `impulse`."""
-    num: int = contacts(
-        f, i, q, high, box, rows, walls, grid, start, entry, table, keys, con, pairs, impulse, known, held, num_known
-    )  # fmt: skip
+        pairs[k, KNOWN] = pairs[k, KEY]
+        con[k, HELD] = con[k, NORMAL] if con[k, NORMAL] > LEAST_IMPULSE_NS else 0.0
     for r in range(high):
         if i[r, c.SIMULATE] == 0 or i[r, c.ID] == 0:
             continue

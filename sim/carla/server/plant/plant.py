@@ -46,8 +46,8 @@ class Plant:
         self._bodies: dict[int, physics.Body] = {}
         self._controls: dict[int, structs.VehiclePhysicsControl] = {}
         self._q: Floats = np.zeros((0, p.WIDTH))
-        self._known: Ints = np.zeros(0, np.int64)
-        self._held: Floats = np.zeros(0)
+        self._pairs: Ints = np.zeros((0, contact_kernels.PAIR), np.int64)
+        self._con: Floats = np.zeros((0, contact_kernels.CONTACT))
         self._num_known = 0
         self._walls: Walls = build(np.zeros((0, 9)))
         self._statics: Floats | None = None
@@ -77,10 +77,11 @@ class Plant:
         """The row's actor is gone; nothing happens where there was none."""
         self._bodies.pop(row, None)
         self._controls.pop(row, None)
-        known = self._known[: self._num_known]
+        known = self._pairs[: self._num_known, contact_kernels.KNOWN]
+        held = self._con[: self._num_known, contact_kernels.HELD]
         kept = (known >> 32 != row) & ((known & 0xFFFFFFFF) - contact_kernels.OFFSET != row)
         num = int(np.count_nonzero(kept))
-        self._known[:num], self._held[:num] = known[kept], self._held[: self._num_known][kept]
+        known[:num], held[:num] = known[kept], held[kept]
         self._num_known = num
 
     def step(
@@ -100,23 +101,22 @@ class Plant:
         part = LONGEST_PART_S if substep_s is None or not substep_s > 0.0 else substep_s
         parts = min(max(math.ceil(dt_s / part - 1e-6), 1), MAX_PARTS)
         high = table.high
-        plant_kernels.advance(table.f, table.i, self._q, high, dt_s, parts)
+        plant_kernels.advance(table.f, table.i, self._q, high, dt_s, parts, self._lane)
         if self.between is not None:
             self.between()
         walls = self._walls
         num = contact_kernels.collide(
-            table.f, table.i, self._q, high, dt_s, self._box, self._rows, walls.box, walls.grid,
-            walls.start, walls.entry, self._hash, self._keys, self._con, self._pairs, self._impulse,
-            self._known, self._held, self._num_known,
+            table.f, table.i, self._q, high, dt_s, self._box, walls.box, walls.grid, walls.start, walls.entry,
+            self._hash, self._pairs, self._con, self._poly, self._num_known,
         )  # fmt: skip
         self._num_known = num
         if num == 0:
             return _NONE
         contacts = np.zeros(num, CONTACT)
-        contacts["a_row"] = self._pairs[:num, 0]
-        contacts["b_row"] = self._pairs[:num, 1]
-        contacts["impulse"][:, :2] = self._impulse[:num]
-        contacts["first"] = self._pairs[:num, 2] != 0
+        contacts["a_row"] = self._pairs[:num, contact_kernels.A]
+        contacts["b_row"] = self._pairs[:num, contact_kernels.B]
+        contacts["impulse"][:, :2] = self._con[:num, contact_kernels.JX : contact_kernels.JY + 1]
+        contacts["first"] = self._pairs[:num, contact_kernels.FIRST] != 0
         return contacts
 
     def physics_control(self, row: int) -> structs.VehiclePhysicsControl:
@@ -235,19 +235,15 @@ class Plant:
             return
         self._q = np.zeros((rows, p.WIDTH))
         self._q[: old.shape[0]] = old
-        pairs = PAIRS_PER_BODY * rows
         self._box = np.zeros((rows, p.BOX))
-        self._rows = np.zeros(rows, np.int64)
-        self._hash = np.zeros((4, 1 << (2 * rows - 1).bit_length()), np.int64)
-        self._keys = np.zeros(pairs, np.int64)
-        self._con = np.zeros((pairs, contact_kernels.CONTACT))
-        self._pairs = np.zeros((pairs, 3), np.int64)
-        self._impulse = np.zeros((pairs, 2))
-        known = np.zeros(pairs, np.int64)
-        known[: self._num_known] = self._known[: self._num_known]
-        held = np.zeros(pairs)
-        held[: self._num_known] = self._held[: self._num_known]
-        self._known, self._held = known, held
+        slots = 1 << (2 * rows - 1).bit_length()
+        self._hash = np.zeros((contact_kernels.TABLE, slots), np.int64)
+        self._lane = np.zeros(plant_kernels.LANE_SIZE)
+        self._poly = np.zeros((2, 12, 2))
+        old_pairs, old_con, num = self._pairs, self._con, self._num_known
+        self._pairs = np.zeros((PAIRS_PER_BODY * rows, contact_kernels.PAIR), np.int64)
+        self._con = np.zeros((PAIRS_PER_BODY * rows, contact_kernels.CONTACT))
+        self._pairs[:num], self._con[:num] = old_pairs[:num], old_con[:num]
 
 
 def _finite(x: float, limit: float) -> float:
