@@ -4,9 +4,9 @@
 plain function for Python and is compiled into its callers without entry points of its own (a third of the cost). Both divide
 as IEEE 754 does (`error_model="numpy"`): a division by zero gives inf or nan, and costs no branch.
 
-`lean_kernel`, `lean_helper` and `lean_part` are for code that makes no arrays: with them numba counts no references to arrays. It
-would count one up and down with atomic instructions for every array at every call of a helper that is not compiled in line, which was
-two thirds of the time of some kernels. `lean_part` is compiled in line whatever its size: for a long helper with one caller.
+Neither may make arrays (slices, copies of rows and np.empty are arrays too); what must, is an `array_kernel` with `array_helper`s. Where arrays
+can be made, numba counts references to every array at every call of a helper that is not compiled in line, up and down with atomic
+instructions: two thirds of the time of some kernels, and a tenth of the time to compile them.
 
 numba types every `a + b` anew, asking some thirty candidates each time, and the interpreter's garbage collector walks the
 growing compiler state over and over. `quicken` remembers the answers and lets the collector rest while a kernel compiles:
@@ -31,31 +31,28 @@ from numba.core.typing.templates import _OverloadFunctionTemplate
 from numba.extending import register_jitable
 from numba.np import linalg
 
-kernel = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
-lean_kernel = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)
+kernel = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)
+array_kernel = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled into the kernels that call it; plain Python when called from Python."""
-    plain: Callable[..., Any] = register_jitable(error_model="numpy", no_cfunc_wrapper=True)(
-        function
-    )
-    return plain
+    """Compiled into the kernels that call it; plain Python when called from Python. Makes no arrays."""
+    return _helper(function, _nrt=False)
 
 
-def lean_helper(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`helper` of a `lean_kernel`."""
-    lean = register_jitable(error_model="numpy", no_cfunc_wrapper=True, _nrt=False)
-    plain: Callable[..., Any] = lean(function)
-    return plain
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`helper` that becomes part of its caller whatever its size: for a long one with one caller."""
+    return _helper(function, _nrt=False, forceinline=True)
 
 
-def lean_part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`lean_helper` that always becomes part of its caller."""
-    lean = register_jitable(
-        error_model="numpy", no_cfunc_wrapper=True, _nrt=False, forceinline=True
-    )
-    plain: Callable[..., Any] = lean(function)
+def array_helper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`helper` that may make arrays; only for an `array_kernel`."""
+    return _helper(function)
+
+
+def _helper(function: Callable[..., Any], **options: bool) -> Callable[..., Any]:
+    wrap = register_jitable(error_model="numpy", no_cfunc_wrapper=True, **options)
+    plain: Callable[..., Any] = wrap(function)
     return plain
 
 

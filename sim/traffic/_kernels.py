@@ -350,12 +350,11 @@ def advance(
     cl_odo: Any, cl_ticket: Any, leg_i: Any, key: Any, lane_stat: Any, arrived: Any,
     x: Any, y: Any, z: Any, yaw: Any, speed: Any, accel: Any, yaw_rate: Any, hitch: Any,
     lane_out: Any, s_out: Any, d_out: Any, flags: Any, hitch_x: Any, rear_wb: Any,
-    counts: Any, t_s: float, dt: float,
+    counts: Any, ends: Any, t_s: float, dt: float,
 ) -> None:  # fmt: skip
     """Moves every background vehicle by dt, hands lanes over, writes poses; rows that arrived go to `arrived`."""
     half = vi.shape[0] // 2
-    front = np.empty(3)
-    rear = np.empty(3)
+    front, rear = ends[0], ends[1]
     counts[C_OUT] = 0
     for i in range(counts[C_ROWS]):
         if vi[i, KIND] != BACKGROUND:

@@ -94,6 +94,7 @@ class Traffic:
     _leg_f: F64 = field(init=False)
     _keys: npt.NDArray[np.uint64] = field(init=False)
     _arrived: I32 = field(init=False)
+    _ends: F64 = field(init=False)  # (2, 3) scratch: where both ends of a vehicle are
     _about: dict[int, Waiting] = field(default_factory=dict)
     _externals: Externals = field(init=False)
     _choices: list[dict[str, list[tuple[int, list[tuple[int, int, float]]]]]] = field(init=False)
@@ -115,6 +116,7 @@ class Traffic:
         self.cross_block = np.zeros(max(self.tables.cr_f.shape[0], 1), dtype=np.uint8)
         self._keys = np.zeros(capacity, dtype=np.uint64)
         self._arrived = np.zeros(capacity, dtype=np.int32)
+        self._ends = np.empty((2, 3))
         self._leg_i = np.full((1, 2), -1, dtype=np.int32)
         self._leg_f = np.zeros((1, 2))
         self._no_light = np.zeros(1, dtype=np.uint8)
@@ -362,7 +364,7 @@ class Traffic:
             t.cl_row, t.cl_odo, t.cl_ticket, self._leg_i, self._keys, self.lane_stat, self._arrived,
             st.x_m, st.y_m, st.z_m, st.yaw_rad, st.speed_mps, st.accel_mps2, st.yaw_rate_radps,
             st.hitch_rad, st.lane, st.s_m, st.d_m, st.flags, sc.hitch_x_m, sc.rear_wheelbase_m,
-            self.counters, self.now_s, dt_s,
+            self.counters, self._ends, self.now_s, dt_s,
         )  # fmt: skip
         self.walkers.advance(dt_s)
         for row in self._arrived[: self.counters[k.C_OUT]].tolist():

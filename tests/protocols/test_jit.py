@@ -131,7 +131,7 @@ def test_scipy_is_not_imported_for_a_kernel_that_needs_none_and_still_there_for_
     assert done.returncode == 0, done.stderr
 
 
-def test_lean_code_counts_no_references_to_arrays() -> None:
+def test_code_that_makes_no_arrays_counts_no_references_to_them() -> None:
     def scale(a: Any, n: Any) -> Any:
         for k in range(n):
             a[k, 0] = a[k, 1] * np.cos(a[k, 2]) if a[k, 3] > 0.0 else a[k - 1, 0] ** a[k, 1]
@@ -148,7 +148,7 @@ def test_lean_code_counts_no_references_to_arrays() -> None:
         (code,) = dispatcher.inspect_llvm().values()
         return str(code)
 
-    assert "NRT_incref" in compiled(jit.helper)
-    for helper in (jit.lean_helper, jit.lean_part):
+    assert "NRT_incref" in compiled(jit.array_helper)
+    for helper in (jit.helper, jit.inlined):
         assert "NRT_incref" not in compiled(helper, _nrt=False)
-    assert jit.lean_kernel(scale).targetoptions["_nrt"] is False
+    assert jit.kernel(scale).targetoptions["_nrt"] is False

@@ -147,7 +147,8 @@ def comes_near(
             continue
         if c > 0.0 and q < ALIGNED and s + half_l < nose:
             for j in range(k + 1, num + 1):
-                pose[j] = pose[k]
+                for e in range(4):
+                    pose[j, e] = pose[k, e]
             return is_near
         is_near = True
     return is_near

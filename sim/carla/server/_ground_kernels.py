@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from protocols.jit import helper, kernel
+from protocols.jit import array_helper, array_kernel
 from sim.carla.server import columns as c
 
 STEP_UP_M = (
@@ -22,7 +22,7 @@ RIM_M = 1e-6  # by which a cell reaches beyond its edge, so that rounding loses 
 EDGE = -1e-9  # neighbours share an edge: a point on it belongs to both
 
 
-@helper
+@array_helper
 def _surfaces(
     x0: float, y0: float, cell: float, nx: int, ny: int,
     terrain: Any, cell_start: Any, cell_tri: Any, face: Any, count: int, p: Any, out: Any, hit: Any,
@@ -77,7 +77,7 @@ def _surfaces(
         out[k, 2] = (high - low) * inv
 
 
-@kernel
+@array_kernel
 def sample(
     x0: float, y0: float, cell: float, nx: int, ny: int,
     terrain: Any, cell_start: Any, cell_tri: Any, face: Any, f: Any, i: Any, high: int,
@@ -107,7 +107,7 @@ def sample(
         f[row, c.GROUND_NZ] = n
 
 
-@kernel
+@array_kernel
 def heights(
     x0: float, y0: float, cell: float, nx: int, ny: int,
     terrain: Any, cell_start: Any, cell_tri: Any, face: Any, p: Any, out: Any, hit: Any,
@@ -116,7 +116,7 @@ def heights(
     _surfaces(x0, y0, cell, nx, ny, terrain, cell_start, cell_tri, face, p.shape[0], p, out, hit)
 
 
-@kernel
+@array_kernel
 def fill_cells(
     tri: Any, x0: float, y0: float, cell: float, nx: int, ny: int, fill: bool, most: int, at: Any, entry: Any
 ) -> Any:  # fmt: skip
@@ -164,7 +164,7 @@ def fill_cells(
     return visits
 
 
-@kernel
+@array_kernel
 def lowest(
     x0: float, y0: float, cell: float, nx: int, ny: int,
     cell_start: Any, cell_tri: Any, face: Any, out: Any,
@@ -194,7 +194,7 @@ def lowest(
                 out[j, i] = z
 
 
-@kernel
+@array_kernel
 def spread(z: Any, distance: Any) -> None:
     """Give every cell the height of the nearest known one, by two sweeps; `distance` (cells) is 0 where known, else infinite.
 
@@ -222,7 +222,7 @@ def spread(z: Any, distance: Any) -> None:
                 z[j, i] = z[j, i + 1]
 
 
-@helper
+@array_helper
 def _from_row(z: Any, distance: Any, j: int, b: int, later: bool) -> None:
     """Row j from its neighbour b, straight before slanting."""
     nx = z.shape[1]
@@ -246,7 +246,7 @@ def _from_row(z: Any, distance: Any, j: int, b: int, later: bool) -> None:
         distance[j, i], z[j, i] = best, height
 
 
-@kernel
+@array_kernel
 def smooth(z: Any, distance: Any, out: Any) -> None:
     """Mean of each cell and its eight neighbours, where the height is not known from a road."""
     ny, nx = z.shape

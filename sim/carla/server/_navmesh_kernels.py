@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from protocols.jit import helper, kernel
+from protocols.jit import array_helper, array_kernel
 
 
-@helper
+@array_helper
 def _side(p: Any, a: Any, b: Any, c: Any) -> Any:
     """Twice the area of a b c; positive when c lies left of a -> b."""
     return (p[b, 0] - p[a, 0]) * (p[c, 1] - p[a, 1]) - (p[b, 1] - p[a, 1]) * (p[c, 0] - p[a, 0])
 
 
-@helper
+@array_helper
 def _in_circle(p: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """True when d is inside the circle through a b c by more than rounding."""
     ax, ay = float(p[a, 0] - p[d, 0]), float(p[a, 1] - p[d, 1])
@@ -38,7 +38,7 @@ def _in_circle(p: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     return det > 1e-11 * size
 
 
-@helper
+@array_helper
 def _point_back(near: Any, t: Any, old: Any, new: Any) -> Any:
     if t >= 0:
         for k in range(3):
@@ -47,7 +47,7 @@ def _point_back(near: Any, t: Any, old: Any, new: Any) -> Any:
                 break
 
 
-@helper
+@array_helper
 def _set(tri: Any, near: Any, held: Any, home: Any, t: Any, row: Any) -> Any:
     """Triangle t from (corners, neighbours, held flags)."""
     for k in range(3):
@@ -57,7 +57,7 @@ def _set(tri: Any, near: Any, held: Any, home: Any, t: Any, row: Any) -> Any:
         home[row[k]] = t
 
 
-@helper
+@array_helper
 def _flip(tri: Any, near: Any, held: Any, home: Any, t: Any, i: Any) -> Any:
     """Turns edge i of triangle t, together with the triangle beyond, into the other diagonal."""
     u = near[t, i]
@@ -76,7 +76,7 @@ def _flip(tri: Any, near: Any, held: Any, home: Any, t: Any, i: Any) -> Any:
     _point_back(near, bc, t, u)
 
 
-@helper
+@array_helper
 def _settle(
     p: Any, tri: Any, near: Any, held: Any, home: Any, todo: Any, count: Any, v: Any
 ) -> Any:
@@ -109,7 +109,7 @@ def _settle(
             count += 2
 
 
-@helper
+@array_helper
 def _split_inside(
     p: Any, tri: Any, near: Any, held: Any, home: Any, num: Any, todo: Any, t: Any, v: Any
 ) -> Any:
@@ -127,7 +127,7 @@ def _split_inside(
     _settle(p, tri, near, held, home, todo, 3, v)
 
 
-@helper
+@array_helper
 def _split_edge(
     p: Any, tri: Any, near: Any, held: Any, home: Any, num: Any, todo: Any, t: Any, i: Any, v: Any
 ) -> Any:
@@ -155,7 +155,7 @@ def _split_edge(
     _settle(p, tri, near, held, home, todo, 4, v)
 
 
-@helper
+@array_helper
 def _find(tri: Any, near: Any, home: Any, a: Any, b: Any) -> Any:
     """Triangle with the directed edge a -> b and the number of that edge, as t * 3 + i; -1 when there is none."""
     t = start = home[a]
@@ -170,7 +170,7 @@ def _find(tri: Any, near: Any, home: Any, a: Any, b: Any) -> Any:
             return -1
 
 
-@helper
+@array_helper
 def _beside(p: Any, a: Any, b: Any, c: Any, reach: Any) -> Any:
     """True when c lies between a and b, within `reach` of the line and nearer to either than they are to each other."""
     dx, dy = float(p[b, 0] - p[a, 0]), float(p[b, 1] - p[a, 1])
@@ -186,7 +186,7 @@ def _beside(p: Any, a: Any, b: Any, c: Any, reach: Any) -> Any:
     return ex * ex + ey * ey < length2 and fx * fx + fy * fy < length2
 
 
-@helper
+@array_helper
 def _hold(tri: Any, near: Any, held: Any, home: Any, a: Any, b: Any) -> Any:
     """Marks a - b as given; False when the triangulation has no such edge."""
     found = False
@@ -199,7 +199,7 @@ def _hold(tri: Any, near: Any, held: Any, home: Any, a: Any, b: Any) -> Any:
     return found
 
 
-@helper
+@array_helper
 def _turn_to(
     p: Any, tri: Any, near: Any, held: Any, home: Any, queue: Any, count: Any, a: Any, b: Any
 ) -> Any:
@@ -234,7 +234,7 @@ def _turn_to(
         left += 1
 
 
-@helper
+@array_helper
 def _cut(
     p: Any,
     z: Any,
@@ -296,7 +296,7 @@ def _cut(
     return v
 
 
-@kernel
+@array_kernel
 def triangulate(
     p: Any,
     z: Any,
@@ -420,7 +420,7 @@ def triangulate(
     return num[0], num[1], dropped
 
 
-@kernel
+@array_kernel
 def covered_by(p: Any, tri: Any, source: Any, bit: Any, cell: Any, mask: Any) -> Any:
     """mask[t]: the `bit`s of all source triangles (rows of three points) that the middle of triangle t lies in."""
     low = np.array([p[:, 0].min(), p[:, 1].min()])
@@ -469,7 +469,7 @@ def covered_by(p: Any, tri: Any, source: Any, bit: Any, cell: Any, mask: Any) ->
         mask[t] = found
 
 
-@kernel
+@array_kernel
 def merge(
     p: Any, tri: Any, near: Any, kind: Any, edge_t: Any, edge_i: Any, ring: Any, size: Any
 ) -> Any:

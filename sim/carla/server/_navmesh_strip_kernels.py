@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from protocols.jit import helper, kernel
+from protocols.jit import array_helper, array_kernel
 
 
-@helper
+@array_helper
 def _value(s_col: Any, coef: Any, lo: Any, hi: Any, s: Any) -> Any:
     """Cubic record in force at s; 0 before the first one."""
     if lo == hi or s < s_col[lo] - 1e-9:
@@ -26,7 +26,7 @@ def _value(s_col: Any, coef: Any, lo: Any, hi: Any, s: Any) -> Any:
     return coef[k, 0] + d * (coef[k, 1] + d * (coef[k, 2] + d * coef[k, 3]))
 
 
-@kernel
+@array_kernel
 def lane_edges(
     lane_section: Any,
     odr_id: Any,
@@ -71,7 +71,7 @@ def lane_edges(
             out_right[row] = t if side > 0.0 else t - own
 
 
-@helper
+@array_helper
 def _strays(edge: Any, a: Any, b: Any, j: Any) -> Any:
     """Square of the distance of point j from the chord a-b, in space."""
     length2, along = 0.0, 0.0
@@ -87,7 +87,7 @@ def _strays(edge: Any, a: Any, b: Any, j: Any) -> Any:
     return off2
 
 
-@kernel
+@array_kernel
 def thin(
     first_lane: Any,
     last_lane: Any,
@@ -140,7 +140,7 @@ def thin(
         base += n + 1
 
 
-@kernel
+@array_kernel
 def weld(x: Any, y: Any, z: Any, reach: Any, step: Any, owner: Any) -> Any:
     """owner[i]: the earlier point that i falls together with (within `reach` in the plane and `step` in height), or i."""
     n = x.size

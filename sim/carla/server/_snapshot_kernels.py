@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from protocols.jit import helper, kernel
+from protocols.jit import array_helper, array_kernel
 from sim.carla.server import columns as c
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +23,7 @@ _DEG = 180.0 / math.pi
 _RAD = math.pi / 180.0
 
 
-@kernel
+@array_kernel
 def pack(
     f: Floats,
     i: Ints,
@@ -108,7 +108,7 @@ def pack(
     return n
 
 
-@helper
+@array_helper
 def _matrix(pitch: float, yaw: float, roll: float, m: Floats) -> None:
     """Forward, right and up as the columns of `m`."""
     cp, sp = math.cos(pitch * _RAD), math.sin(pitch * _RAD)
@@ -125,7 +125,7 @@ def _matrix(pitch: float, yaw: float, roll: float, m: Floats) -> None:
     m[2, 2] = cp * cr
 
 
-@helper
+@array_helper
 def _angles(m: Floats, out: Floats) -> None:
     """Pitch, yaw and roll of a rotation matrix, degrees."""
     fx, fy, fz = m[0, 0], m[1, 0], m[2, 0]
@@ -138,7 +138,7 @@ def _angles(m: Floats, out: Floats) -> None:
         out[2] = 0.0
 
 
-@helper
+@array_helper
 def _follow(
     f: Floats, child: int, parent: int, is_arm: bool, m: Floats, r: Floats, q: Floats, out: Floats
 ) -> None:
@@ -175,7 +175,7 @@ def _follow(
         f[child, c.AX + k] = f[parent, c.AX + k]
 
 
-@kernel
+@array_kernel
 def follow(f: Floats, i: Ints, pairs: Ints) -> None:
     """Everything in `pairs` (child row, parent row; parents come first) takes the place its parent gives it."""
     m, r, q, out = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty(3)
@@ -184,7 +184,7 @@ def follow(f: Floats, i: Ints, pairs: Ints) -> None:
         _follow(f, child, parent, i[child, c.ATTACHMENT] != 0, m, r, q, out)
 
 
-@kernel
+@array_kernel
 def unfollow(f: Floats, i: Ints, child: int, parent: int) -> None:
     """The inverse of following: REL_* from both poses."""
     m, r, out = np.empty((3, 3)), np.empty((3, 3)), np.empty(3)
@@ -206,7 +206,7 @@ def unfollow(f: Floats, i: Ints, child: int, parent: int) -> None:
         f[child, c.REL_PITCH + k] = out[k]
 
 
-@helper
+@array_helper
 def _turned(
     f: Floats, row: int, x: float, y: float, z: float, m: Floats
 ) -> tuple[float, float, float]:
@@ -219,7 +219,7 @@ def _turned(
     )
 
 
-@kernel
+@array_kernel
 def friction(f: Floats, i: Ints, high: int, boxes: Floats) -> None:
     """FRICTION of vehicles from trigger `boxes`: centre xyz, yaw in degrees, half sizes xyz, factor; the later box wins."""
     for row in range(high):
@@ -238,7 +238,7 @@ def friction(f: Floats, i: Ints, high: int, boxes: Floats) -> None:
                 f[row, c.FRICTION] = boxes[k, 7]
 
 
-@helper
+@array_helper
 def _apart(
     ax: float,
     ay: float,
@@ -264,7 +264,7 @@ def _apart(
     )
 
 
-@kernel
+@array_kernel
 def blocked(f: Floats, i: Ints, high: int, statics: Floats, box: Floats) -> int:
     """What a box (centre xyz, yaw, half sizes xyz) would stand in: a row, -1 - k for static box k, or `high` for nothing.
 
@@ -299,7 +299,7 @@ def blocked(f: Floats, i: Ints, high: int, statics: Floats, box: Floats) -> int:
     return high
 
 
-@kernel
+@array_kernel
 def rays(
     f: Floats,
     i: Ints,

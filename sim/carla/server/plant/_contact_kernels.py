@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from protocols.jit import lean_helper, lean_kernel, lean_part
+from protocols.jit import helper, inlined, kernel
 from sim.carla.server import columns as c
 from sim.carla.server.plant import layout as p
 
@@ -48,7 +48,7 @@ HEAD, NEXT, CELL_X, CELL_Y, ROW, ONE, MORE = range(7)
 TABLE = 7
 
 
-@lean_part
+@inlined
 def shape(f: Any, i: Any, q: Any, box: Any, r: int) -> None:
     """The box of row r as the step left it."""
     if i[r, c.KIND] == c.VEHICLE and i[r, c.SIMULATE] != 0:
@@ -79,7 +79,7 @@ def shape(f: Any, i: Any, q: Any, box: Any, r: int) -> None:
     box[r, p.BSPIN] = f[r, c.WZ] * (math.pi / 180.0)
 
 
-@lean_helper
+@helper
 def axis(box: Any, a: int, other: Any, b: int, k: int) -> Any:
     """Separating axis k of two boxes and half the room both take up along it."""
     ca, sa, cb, sb = box[a, p.COS], box[a, p.SIN], other[b, p.COS], other[b, p.SIN]
@@ -94,7 +94,7 @@ def axis(box: Any, a: int, other: Any, b: int, k: int) -> Any:
     return -sb, cb, by + ax * cross + ay * same
 
 
-@lean_helper
+@helper
 def meet(box: Any, a: int, other: Any, b: int) -> Any:
     """When in the step (0..1, 2: never) a meets b, the normal from b to a, and the overlap left there.
 
@@ -133,7 +133,7 @@ def meet(box: Any, a: int, other: Any, b: int) -> Any:
     return 2.0, 0.0, 0.0, 0.0
 
 
-@lean_helper
+@helper
 def touch(box: Any, a: int, other: Any, b: int, poly: Any) -> Any:
     """The middle of what both boxes cover: a's corners cut by b's sides."""
     ca, sa, cb, sb = box[a, p.COS], box[a, p.SIN], other[b, p.COS], other[b, p.SIN]
@@ -174,7 +174,7 @@ def touch(box: Any, a: int, other: Any, b: int, poly: Any) -> Any:
     return other[b, p.CX] + x * cb - y * sb, other[b, p.CY] + x * sb + y * cb
 
 
-@lean_helper
+@helper
 def near(box: Any, a: int, other: Any, b: int) -> bool:
     """Whether the two may meet in this step and one of them can move."""
     dx, dy = box[a, p.CX] - other[b, p.CX], box[a, p.CY] - other[b, p.CY]
@@ -187,7 +187,7 @@ def near(box: Any, a: int, other: Any, b: int) -> bool:
     )
 
 
-@lean_helper
+@helper
 def mark(box: Any, n: int, table: Any) -> bool:
     """Where the bodies are; NEXT is ALONE for those with nobody in their cell or beside it. True where there are others.
 
@@ -219,7 +219,7 @@ def mark(box: Any, n: int, table: Any) -> bool:
     return crowded
 
 
-@lean_helper
+@helper
 def candidates(
     box: Any, n: int, walls: Any, grid: Any, start: Any, entry: Any, table: Any, pairs: Any
 ) -> int:
@@ -283,7 +283,7 @@ def candidates(
     return kept
 
 
-@lean_helper
+@helper
 def prepare(i: Any, box: Any, a: int, other: Any, b: int, walker: bool, con: Any, k: int, poly: Any, hit: Any) -> None:  # fmt: skip
     """Contact k of a and b: lever arms, masses, the speed they part with."""
     nx, ny = hit[1], hit[2]
@@ -319,7 +319,7 @@ def prepare(i: Any, box: Any, a: int, other: Any, b: int, walker: bool, con: Any
     con[k, MA], con[k, MB], con[k, IA], con[k, IB] = ma, mb, ia, ib
 
 
-@lean_helper
+@helper
 def push(box: Any, r: int, mass: float, inertia: float, x: float, y: float, rx: float, ry: float) -> None:  # fmt: skip
     """Impulse (x, y) on row r at (rx, ry) from its middle."""
     box[r, p.BVX] += mass * x
@@ -327,7 +327,7 @@ def push(box: Any, r: int, mass: float, inertia: float, x: float, y: float, rx: 
     box[r, p.BSPIN] += inertia * (rx * y - ry * x)
 
 
-@lean_helper
+@helper
 def solve(box: Any, pairs: Any, con: Any, k: int) -> None:
     """One round of impulses at contact k: stop closing, then rub."""
     a, b = pairs[k, A], pairs[k, B]
@@ -361,7 +361,7 @@ def solve(box: Any, pairs: Any, con: Any, k: int) -> None:
             push(box, b, mb, ib, -jx, -jy, rbx, rby)
 
 
-@lean_helper
+@helper
 def warm(box: Any, pairs: Any, con: Any, k: int, impulse: float) -> None:
     """Contact k starts from this impulse; the rounds take back what is too much."""
     a, b = pairs[k, A], pairs[k, B]
@@ -372,7 +372,7 @@ def warm(box: Any, pairs: Any, con: Any, k: int, impulse: float) -> None:
         push(box, b, con[k, MB], con[k, IB], -x, -y, con[k, RBX], con[k, RBY])
 
 
-@lean_helper
+@helper
 def apart(box: Any, pairs: Any, con: Any, k: int) -> None:
     """Move the two of contact k away from each other, the lighter further."""
     a, b = pairs[k, A], pairs[k, B]
@@ -391,7 +391,7 @@ def apart(box: Any, pairs: Any, con: Any, k: int) -> None:
         box[b, p.DY] -= mb * left * ny
 
 
-@lean_helper
+@helper
 def set_back(f: Any, box: Any, r: int, t: float) -> None:
     """Row r as it was at time t of the step."""
     for k in range(2):
@@ -401,7 +401,7 @@ def set_back(f: Any, box: Any, r: int, t: float) -> None:
         box[r, p.DX + k] -= less
 
 
-@lean_helper
+@helper
 def place(pairs: Any, n: int, key: int) -> int:
     """Where the key is among the last step's n, which ascend; -1 where it is not."""
     low, high = 0, n
@@ -414,7 +414,7 @@ def place(pairs: Any, n: int, key: int) -> int:
     return low if low < n and pairs[low, KNOWN] == key else -1
 
 
-@lean_helper
+@helper
 def gather(f: Any, i: Any, q: Any, high: int, box: Any, table: Any) -> int:
     """All that can be hit as boxes, their rows in ROW; the number of them, 0 where none can move."""
     n = 0
@@ -431,7 +431,7 @@ def gather(f: Any, i: Any, q: Any, high: int, box: Any, table: Any) -> int:
     return n if moving else 0
 
 
-@lean_kernel
+@kernel
 def collide(
     f: Any, i: Any, q: Any, high: int, dt: float, box: Any, walls: Any, grid: Any, start: Any, entry: Any,
     table: Any, pairs: Any, con: Any, poly: Any, num_known: int,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from protocols.jit import lean_helper, lean_kernel, lean_part
+from protocols.jit import helper, inlined, kernel
 from sim.carla.server import columns as c
 from sim.carla.server.plant import layout as p
 
@@ -51,7 +51,7 @@ LANES = 16  # a power of two
 LANE_SIZE = 74 * LANES
 
 
-@lean_helper
+@helper
 def within(x: float, limit: float) -> float:
     """x cut to +-limit; NaN is 0."""
     if x > limit:
@@ -63,7 +63,7 @@ def within(x: float, limit: float) -> float:
     return x
 
 
-@lean_helper
+@helper
 def toward(x: float, target: float, up: float, down: float) -> float:
     """A pedal or wheel on its way: away from 0 at `up`, back at `down`."""
     if x * target < 0.0:
@@ -72,7 +72,7 @@ def toward(x: float, target: float, up: float, down: float) -> float:
     return min(max(target, x - step), x + step)
 
 
-@lean_helper
+@helper
 def curve(q: Any, r: int, first: int, x: float) -> float:
     """A curve of SAMPLES points at x, in points; level beyond its ends."""
     if not x > 0.0:
@@ -84,7 +84,7 @@ def curve(q: Any, r: int, first: int, x: float) -> float:
     return float(low + (x - k) * (q[r, first + k + 1] - low))
 
 
-@lean_helper
+@helper
 def grip(friction: float, trigger: float) -> float:
     """Friction coefficient of a tyre."""
     if trigger != 1.0:
@@ -94,7 +94,7 @@ def grip(friction: float, trigger: float) -> float:
     return FRICTION_AT_1 + FRICTION_PER_UNIT * (min(friction, 10.0) - 1.0)
 
 
-@lean_helper
+@helper
 def clear(f: Any, i: Any, r: int) -> None:
     """What was asked of this step only."""
     for k in range(c.FORCE_X, c.SPIN_Z + 1):
@@ -103,14 +103,14 @@ def clear(f: Any, i: Any, r: int) -> None:
     i[r, c.TW_ON] = 0
 
 
-@lean_helper
+@helper
 def halt(f: Any, i: Any, r: int) -> None:
     for k in range(c.VX, c.AZ + 1):
         f[r, k] = 0.0
     clear(f, i, r)
 
 
-@lean_helper
+@helper
 def kick(f: Any, i: Any, r: int, mass: float, inertia: float, dt: float) -> bool:
     """Takes over target velocities and impulses; True where anything pushes. NaN and limits are dealt with here."""
     calm = i[r, c.TV_ON] | i[r, c.TW_ON] == 0
@@ -146,7 +146,7 @@ def kick(f: Any, i: Any, r: int, mass: float, inertia: float, dt: float) -> bool
     return pushed
 
 
-@lean_helper
+@helper
 def pid(q: Any, r: int, gains: int, total: int, last: int, error: float, at: float, dt: float) -> float:  # fmt: skip
     """A PID step with the derivative on the measurement; output and sum within +-1."""
     q[r, total] = min(max(q[r, total] + q[r, gains + 1] * error * dt, -1.0), 1.0)
@@ -155,7 +155,7 @@ def pid(q: Any, r: int, gains: int, total: int, last: int, error: float, at: flo
     return float(min(max(q[r, gains] * error + q[r, total] - q[r, gains + 2] * slope, -1.0), 1.0))
 
 
-@lean_helper
+@helper
 def ackermann(f: Any, i: Any, q: Any, r: int, u: float, dt: float) -> None:
     """Steering angle, speed and acceleration wanted become STEER, THROTTLE, BRAKE and REVERSE.
 
@@ -202,7 +202,7 @@ def ackermann(f: Any, i: Any, q: Any, r: int, u: float, dt: float) -> None:
     f[r, c.BRAKE] = max(-pedal, 0.0)
 
 
-@lean_helper
+@helper
 def gearbox(f: Any, i: Any, q: Any, r: int, rpm_per_ratio: float, dt: float) -> int:
     """The gear of this step: -1, 0 or a forward gear; GEAR says it to clients."""
     top = int(q[r, p.GEARS])
@@ -235,7 +235,7 @@ def gearbox(f: Any, i: Any, q: Any, r: int, rpm_per_ratio: float, dt: float) -> 
     return gear
 
 
-@lean_helper
+@helper
 def engine(f: Any, i: Any, q: Any, r: int, u: float, dt: float) -> Any:
     """Force that drives and force that only slows, both at the wheels in newtons."""
     radius = q[r, p.RADIUS_M]
@@ -258,7 +258,7 @@ def engine(f: Any, i: Any, q: Any, r: int, u: float, dt: float) -> Any:
     return (-torque * lever if gear < 0 else torque * lever), drag * lever
 
 
-@lean_helper
+@helper
 def tilt(f: Any, r: int, cos: float, sin: float, nx: float, ny: float, nz: float, dt: float) -> None:  # fmt: skip
     """Pitch and roll follow the ground; WX and WY say how fast."""
     pitch, roll = f[r, c.PITCH], f[r, c.ROLL]
@@ -282,14 +282,14 @@ def tilt(f: Any, r: int, cos: float, sin: float, nx: float, ny: float, nz: float
     f[r, c.WY] = within(-dr * sin - dp * cos, MAX_SPIN_RADPS / RAD)
 
 
-@lean_helper
+@helper
 def is_carried(gap: float, speed2: float, climb: float, falls: float) -> bool:
     """Whether it stands on the ground: near it, not leaving it at `climb` m/s, and gravity on. `speed2`: its speed squared."""
     near = STICK_M + 0.15 * min(math.sqrt(speed2) * 0.2, 1.0)
     return bool((falls != 0.0) & (gap > -SINK_M) & (gap < near) & (climb < HOP_MPS))
 
 
-@lean_helper
+@helper
 def rise(f: Any, i: Any, r: int, foot: float, carried: bool, climb: float, slope: float, dt: float) -> None:  # fmt: skip
     """The new height: on the ground, or a free fall that ends there. `climb`: the ground's rise on the way, `slope` per second."""
     ground = f[r, c.GROUND_Z] - foot
@@ -307,7 +307,7 @@ def rise(f: Any, i: Any, r: int, foot: float, carried: bool, climb: float, slope
     f[r, c.VZ] = within(vz, MAX_SPEED_MPS)
 
 
-@lean_helper
+@helper
 def turn(f: Any, r: int, dyaw: float) -> None:
     """A yaw that did not change stays as it was sent, even outside (-180, 180]."""
     if dyaw != 0.0:
@@ -317,7 +317,7 @@ def turn(f: Any, r: int, dyaw: float) -> None:
         f[r, c.YAW] = yaw
 
 
-@lean_part
+@inlined
 def enter(f: Any, i: Any, q: Any, r: int, dt: float, lane: Any, j: int) -> None:
     """Row r's vehicle takes lane j: what pushes it, its pedals, wheel and engine."""
     mass = f[r, c.MASS] if f[r, c.MASS] > 1.0 else 1.0
@@ -374,7 +374,7 @@ def enter(f: Any, i: Any, q: Any, r: int, dt: float, lane: Any, j: int) -> None:
         clear(f, i, r)
 
 
-@lean_helper
+@helper
 def ready(lane: Any, h: float) -> None:
     """What ground, tyres and air make of it, and which lanes stand, so that nothing can move them."""
     for j in range(LANES):
@@ -433,7 +433,7 @@ def ready(lane: Any, h: float) -> None:
         lane[X0 + j], lane[Y0 + j], lane[DYAW + j] = lane[X + j], lane[Y + j], 0.0
 
 
-@lean_helper
+@helper
 def roll(lane: Any, num: int, h: float, parts: int) -> None:
     """The parts of a step."""
     for part in range(parts):
@@ -503,7 +503,7 @@ def roll(lane: Any, num: int, h: float, parts: int) -> None:
             lane[VX + j], lane[VY + j] = to_x, to_y
 
 
-@lean_part
+@inlined
 def leave(f: Any, i: Any, q: Any, r: int, dt: float, h: float, lane: Any, j: int) -> None:
     """Row r takes over what lane j came to."""
     nx, ny, nz, gx, gy = lane[NX + j], lane[NY + j], lane[NZ + j], lane[GX + j], lane[GY + j]
@@ -537,7 +537,7 @@ def leave(f: Any, i: Any, q: Any, r: int, dt: float, h: float, lane: Any, j: int
         f[r, c.WX] = f[r, c.WY] = 0.0
 
 
-@lean_helper
+@helper
 def glide(f: Any, i: Any, q: Any, r: int, dt: float) -> None:
     """One step of a walker or a prop: its box stands, walks, slides or falls."""
     walker = i[r, c.KIND] == c.WALKER
@@ -614,7 +614,7 @@ def glide(f: Any, i: Any, q: Any, r: int, dt: float) -> None:
     rise(f, i, r, foot, carried, gx * mx + gy * my, gx * vx + gy * vy, dt)
 
 
-@lean_kernel
+@kernel
 def advance(f: Any, i: Any, q: Any, high: int, dt: float, parts: int, lane: Any) -> None:
     """Move every row below `high` that physics moves; the others stand still. Each depends on itself alone."""
     h = dt / parts

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from protocols.jit import helper, kernel
+from protocols.jit import array_helper, array_kernel
 from sim.carla.server.sensors import _scene_kernels as s
 
 SKY = -1
@@ -19,7 +19,7 @@ _PAINT_NEARER = 1.0005  # paint wins against what it lies on
 FAR_M = 1000.0  # CARLA's depth images end here
 
 
-@helper
+@array_helper
 def _camera(at: Any, rot: Any, x: Any, y: Any, z: Any) -> Any:
     dx, dy, dz = x - at[0], y - at[1], z - at[2]
     return (
@@ -29,7 +29,7 @@ def _camera(at: Any, rot: Any, x: Any, y: Any, z: Any) -> Any:
     )
 
 
-@helper
+@array_helper
 def _fill(
     focal: Any, plane: Any, ax: Any, ay: Any, az: Any, bx: Any, by: Any, bz: Any, cx: Any, cy: Any, cz: Any, face: Any,
     nearer: Any, inverse: Any, faces: Any,
@@ -79,7 +79,7 @@ def _fill(
                 faces[row, column] = face
 
 
-@helper
+@array_helper
 def _clipped(
     focal: Any, ax: Any, ay: Any, az: Any, bx: Any, by: Any, bz: Any, cx: Any, cy: Any, cz: Any, face: Any, nearer: Any,
     inverse: Any, faces: Any,
@@ -113,7 +113,7 @@ def _clipped(
         _fill(focal, plane, ax, ay, az, _NEAR, uy, uz, _NEAR, vy, vz, face, nearer, inverse, faces)
 
 
-@helper
+@array_helper
 def _in_view(x: Any, y: Any, z: Any, radius: Any, side: Any, rise: Any, far: Any) -> Any:
     """May a sphere at (x, y, z) in the camera's frame show? `side`, `rise`: tangents of half the angles of view."""
     if x < -radius or x > far + radius:
@@ -123,7 +123,7 @@ def _in_view(x: Any, y: Any, z: Any, radius: Any, side: Any, rise: Any, far: Any
     return abs(y) - side * x <= spread_y and abs(z) - rise * x <= spread_z
 
 
-@helper
+@array_helper
 def _sheets(
     at: Any, rot: Any, focal: Any, side: Any, rise: Any, far: Any, tri: Any, bound: Any, base: Any, nearer: Any,
     inverse: Any, faces: Any,
@@ -139,7 +139,7 @@ def _sheets(
         _clipped(focal, ax, ay, az, bx, by, bz, cx, cy, cz, base + t, nearer, inverse, faces)
 
 
-@kernel
+@array_kernel
 def draw(
     at: Any, rot: Any, focal: float, far: float, paint_far: float, tri: Any, bound: Any, paint: Any, paint_bound: Any,
     xs: Any, ys: Any, zs: Any, body: Any, mark: Any, count: int, own: int, inverse: Any, faces: Any,
@@ -253,7 +253,7 @@ def draw(
             _clipped(focal, ax, ay, az, cx, cy, cz, dx, dy, dz, tri.shape[0], 1.0, inverse, faces)
 
 
-@kernel
+@array_kernel
 def depth(inverse: Any, out: Any) -> None:
     """CARLA's 24 bits of depth / 1000 m, least significant in red; `out` (h, w, 4) BGRA."""
     high, wide = inverse.shape
@@ -269,7 +269,7 @@ def depth(inverse: Any, out: Any) -> None:
             out[row, column, 3] = 255
 
 
-@kernel
+@array_kernel
 def lookup(
     faces: Any, tri_tag: Any, paints: int, by_tag: Any, by_paint: Any, by_face: Any, out: Any
 ) -> None:
@@ -292,7 +292,7 @@ def lookup(
                 out[row, column] = by_face[face - terrain - 1 - paints]
 
 
-@kernel
+@array_kernel
 def air(
     inverse: Any,
     faces: Any,
@@ -333,7 +333,7 @@ def air(
             out[row, column, 3] = 255
 
 
-@kernel
+@array_kernel
 def flow(
     at: Any,
     rot: Any,
@@ -383,7 +383,7 @@ def flow(
                 out[row, column, 1] = min(max(moved_y, -2.0), 2.0)
 
 
-@kernel
+@array_kernel
 def crossings(
     before: Any, after: Any, level: Any, last_ns: Any, begin_ns: int, end_ns: int, plus: float, minus: float, rest_ns: int, stamps: Any,
     pixels: Any,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from protocols.jit import helper, kernel
+from protocols.jit import array_helper, array_kernel
 from sim.carla.server.sensors import _scene_kernels as s
 
 NOTHING, TERRAIN, TRIANGLE = -1, -2, -3  # hits that are no body; triangle t is TRIANGLE - t
@@ -29,7 +29,7 @@ _TWO = np.uint64(2)
 _TAU = 2.0 * np.pi
 
 
-@helper
+@array_helper
 def _mix(state: Any, word: Any) -> Any:
     z = state + word * _GAMMA + _GAMMA
     z = (z ^ (z >> _S30)) * _M1
@@ -37,18 +37,18 @@ def _mix(state: Any, word: Any) -> Any:
     return z ^ (z >> _S31)
 
 
-@helper
+@array_helper
 def _unit(word: Any) -> Any:
     """[0, 1) from 64 random bits."""
     return np.float64(word >> _S11) * (1.0 / 9007199254740992.0)
 
 
-@helper
+@array_helper
 def _wrap(angle: Any) -> Any:
     return angle - _TAU * np.ceil((angle - np.pi) / _TAU)
 
 
-@helper
+@array_helper
 def _to_sensor(at: Any, rot: Any, x: Any, y: Any, z: Any) -> Any:
     dx, dy, dz = x - at[0], y - at[1], z - at[2]
     return (
@@ -58,7 +58,7 @@ def _to_sensor(at: Any, rot: Any, x: Any, y: Any, z: Any) -> Any:
     )
 
 
-@helper
+@array_helper
 def _near2(ax: Any, ay: Any, bx: Any, by: Any) -> Any:
     """Square of the least distance from the origin to a segment in the plane."""
     ex, ey = bx - ax, by - ay
@@ -70,7 +70,7 @@ def _near2(ax: Any, ay: Any, bx: Any, by: Any) -> Any:
     return px * px + py * py
 
 
-@helper
+@array_helper
 def _channels(grid: Any, near: Any, far: Any, low: Any, high: Any) -> Any:
     """First and last channel between whose elevations something at ground distances near..far and heights low..high lies."""
     upper, step, count = grid[3], grid[4], int(grid[5])
@@ -88,7 +88,7 @@ def _channels(grid: Any, near: Any, far: Any, low: Any, high: Any) -> Any:
     return max(int(np.ceil(a)), 0), min(int(np.floor(b)), count - 1)
 
 
-@helper
+@array_helper
 def _rays(grid: Any, points: Any, low: Any, high: Any, turn: Any, lap: Any) -> Any:
     """First and last ray (of `points`) in azimuths low..high shifted by `turn` circles, in the `lap`-th sweep of the field of view."""
     current, step, view = grid[0], grid[1], grid[2]
@@ -105,7 +105,7 @@ def _rays(grid: Any, points: Any, low: Any, high: Any, turn: Any, lap: Any) -> A
     return max(int(np.ceil(first)), 0), min(int(np.floor(last)), points - 1)
 
 
-@helper
+@array_helper
 def _sheet(
     grid: Any, laps: Any, azimuth: Any, elevation: Any, code: Any, ax: Any, ay: Any, az: Any, bx: Any, by: Any, bz: Any,
     cx: Any, cy: Any, cz: Any, depth: Any, hit: Any, cosine: Any,
@@ -156,7 +156,7 @@ def _sheet(
                             cosine[p, k] = abs(total) / size
 
 
-@helper
+@array_helper
 def _box(
     grid: Any, laps: Any, at: Any, rot: Any, azimuth: Any, elevation: Any, body: Any, b: Any, depth: Any, hit: Any,
     cosine: Any,
@@ -232,7 +232,7 @@ def _box(
                         cosine[p, k] = abs(dx if axis == 0 else (dy if axis == 1 else dz))
 
 
-@helper
+@array_helper
 def _slab(ox: Any, oy: Any, oz: Any, dx: Any, dy: Any, dz: Any, ex: Any, ey: Any, ez: Any) -> Any:
     """Where a ray enters a box around the origin (distance, axis); distance -1: it does not."""
     if abs(dx) < 1e-15:
@@ -254,7 +254,7 @@ def _slab(ox: Any, oy: Any, oz: Any, dx: Any, dy: Any, dz: Any, ex: Any, ey: Any
     return enter, axis
 
 
-@kernel
+@array_kernel
 def sweep(
     at: Any, rot: Any, reach: float, grid: Any, azimuth: Any, elevation: Any, body: Any, count: int, tri: Any, bound: Any,
     xs: Any, ys: Any, zs: Any, depth: Any, hit: Any, cosine: Any,
@@ -354,7 +354,7 @@ def sweep(
             )
 
 
-@kernel
+@array_kernel
 def echoes(
     key: Any, turn: int, drop: float, zero: float, limit: float, fade: float, sigma: float, normal: Any, azimuth: Any,
     elevation: Any, depth: Any, hit: Any, counts: Any, out: Any,
@@ -391,7 +391,7 @@ def echoes(
     return n
 
 
-@kernel
+@array_kernel
 def labelled(
     azimuth: Any, elevation: Any, depth: Any, hit: Any, cosine: Any, mark: Any, tri_tag: Any, terrain_tag: int, counts: Any,
     out: Any, what: Any,
@@ -422,7 +422,7 @@ def labelled(
     return n
 
 
-@helper
+@array_helper
 def _through(at: Any, x: Any, y: Any, z: Any, tri: Any) -> Any:
     """Distance at which the direction (x, y, z) from `at` meets the triangle `tri` (9,); inf: it does not."""
     ax, ay, az = tri[0] - at[0], tri[1] - at[1], tri[2] - at[2]
@@ -441,7 +441,7 @@ def _through(at: Any, x: Any, y: Any, z: Any, tri: Any) -> Any:
     return det / total
 
 
-@helper
+@array_helper
 def _in_cone(at: Any, axis: Any, half: Any, reach: Any, x: Any, y: Any, z: Any, radius: Any) -> Any:
     """May a sphere be touched by a ray within `half` radians of `axis`?"""
     dx, dy, dz = x - at[0], y - at[1], z - at[2]
@@ -456,7 +456,7 @@ def _in_cone(at: Any, axis: Any, half: Any, reach: Any, x: Any, y: Any, z: Any, 
     return wide >= np.pi or dx * axis[0] + dy * axis[1] + dz * axis[2] >= np.cos(wide) * d
 
 
-@kernel
+@array_kernel
 def cast(
     at: Any, axis: Any, half: float, direction: Any, reach: Any, body: Any, count: int, tri: Any, bound: Any, xs: Any, ys: Any,
     zs: Any, depth: Any, hit: Any,
@@ -533,7 +533,7 @@ def cast(
                         hit[r] = TERRAIN
 
 
-@kernel
+@array_kernel
 def cone(
     key: Any,
     turn: int,
@@ -562,7 +562,7 @@ def cone(
         angle[r, 1] = np.arcsin(z / size)
 
 
-@kernel
+@array_kernel
 def roll_ahead(
     at: Any, x: float, y: float, z: float, reach: float, radius: float, own: int, only_moving: bool, body: Any, mark: Any,
     count: int,
