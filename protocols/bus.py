@@ -17,6 +17,7 @@ from protocols import topics
 from protocols.errors import IcvError, UnitError
 from protocols.messages import BasicSafetyBatch, Message, Plan, SignalCommand, VehicleCommand
 from protocols.participant import Inbox, Outbox, Participant, Transmission
+from protocols.sentence import say
 from protocols.simtime import Now
 from protocols.wire import MAX_TEXT
 
@@ -102,9 +103,11 @@ class InProcessBus:
             self._units[name] = make()
         except Exception as error:
             raise UnitError(
-                f"{where(name, now)} could not start over: {type(error).__name__}: {error}. "
-                "The log up to this tick is whole; the cause follows"
-            ) from error
+                say(
+                    "{where!s} could not start over: {what}. The log up to this tick is whole; the cause follows",
+                    where=where(name, now), what=f"{type(error).__name__}: {error}",
+                )
+            ) from error  # fmt: skip
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -117,16 +120,20 @@ class InProcessBus:
             outbox = unit.on_tick(now, inbox)
         except Exception as error:
             raise UnitError(
-                f"{where(name, now)} raised {type(error).__name__}: {error}. "
-                "The log up to this tick is whole; the cause follows"
-            ) from error
+                say(
+                    "{where!s} raised {what}. The log up to this tick is whole; the cause follows",
+                    where=where(name, now), what=f"{type(error).__name__}: {error}",
+                )
+            ) from error  # fmt: skip
         check_outbox(name, now, outbox)
         return outbox
 
 
 def where(name: str, now: Now) -> str:
     """`unit obu/bus1 at tick 412 (t=4.12 s)`."""
-    return f"unit {name} at tick {now.tick} (t={now.t_s:.2f} s)"
+    return say(
+        "unit {unit} at tick {tick:d} (t={t_s:.2f} s)", unit=name, tick=now.tick, t_s=now.t_s
+    )
 
 
 def check_outbox(name: str, now: Now, outbox: Outbox) -> None:
@@ -135,14 +142,20 @@ def check_outbox(name: str, now: Now, outbox: Outbox) -> None:
     Columns are checked when they are encoded (`protocols.codec`), so each value is looked at once.
     """
     if not isinstance(outbox, Outbox):
-        raise UnitError(f"{where(name, now)} answered {type(outbox).__name__}, expected an Outbox")
+        raise UnitError(
+            say(
+                "{where!s} answered {what}, expected an Outbox", where=where(name, now), what=type(outbox).__name__
+            )
+        )  # fmt: skip
     try:
         kind = topics.sender_kind(name)
         if len(outbox.transmissions) > MAX_TRANSMISSIONS:
             raise UnitError(
-                f"{where(name, now)} sent {len(outbox.transmissions)} messages, "
-                f"expected at most {MAX_TRANSMISSIONS}"
-            )
+                say(
+                    "{where!s} sent {number:d} messages, expected at most {allowed:d}",
+                    where=where(name, now), number=len(outbox.transmissions), allowed=MAX_TRANSMISSIONS,
+                )
+            )  # fmt: skip
         for item in outbox.transmissions:
             _check_transmission(name, now, kind, item)
         if outbox.vehicle is not None:
@@ -157,13 +170,22 @@ def check_outbox(name: str, now: Now, outbox: Outbox) -> None:
     except UnitError:
         raise
     except (IcvError, TypeError, ValueError, AttributeError) as error:
-        raise UnitError(f"{where(name, now)} answered nonsense: {error}") from error
+        raise UnitError(nonsense(name, now, error)) from error
+
+
+def nonsense(name: str, now: Now, why: object) -> str:
+    """What there is to say of an answer that cannot be."""
+    return say("{where!s} answered nonsense: {why}", where=where(name, now), why=why)
 
 
 def _check_transmission(name: str, now: Now, kind: topics.Sender, item: Transmission) -> None:
     row = topics.topic(item.topic)
     if not row.is_on_air or row.message is None:
-        raise UnitError(f"{where(name, now)} put {item.topic!r} on the air; it is no radio topic")
+        raise UnitError(
+            say(
+                "{where!s} put {topic!r} on the air; it is no radio topic", where=where(name, now), topic=item.topic
+            )
+        )  # fmt: skip
     _allowed(name, now, kind, item.topic)
     _check_type(name, now, item.topic, item.message, row.message)
     if isinstance(item.message, BasicSafetyBatch) and kind != topics.Sender.FLEET:
@@ -174,9 +196,11 @@ def _check_transmission(name: str, now: Now, kind: topics.Sender, item: Transmis
             )
     if not 0 <= item.message.t_ns <= now.t_ns:
         raise UnitError(
-            f"{where(name, now)}: {item.topic} is stamped {item.message.t_ns} ns, "
-            f"expected 0..{now.t_ns} (measured, so not in the future)"
-        )
+            say(
+                "{where!s}: {topic} is stamped {t_ns:d} ns, expected 0..{now_ns:d} (measured, so not in the future)",
+                where=where(name, now), topic=item.topic, t_ns=item.message.t_ns, now_ns=now.t_ns,
+            )
+        )  # fmt: skip
 
 
 def _check_vehicle(name: str, now: Now, kind: topics.Sender, command: VehicleCommand) -> None:
@@ -184,9 +208,11 @@ def _check_vehicle(name: str, now: Now, kind: topics.Sender, command: VehicleCom
     _allowed(name, now, kind, "cmd/vehicle")
     if not (math.isfinite(command.accel_mps2) and math.isfinite(command.steer_rad)):
         raise UnitError(
-            f"{where(name, now)} commands accel_mps2 = {command.accel_mps2}, "
-            f"steer_rad = {command.steer_rad}; expected finite numbers"
-        )
+            say(
+                "{where!s} commands accel_mps2 = {accel_mps2}, steer_rad = {steer_rad}; expected finite numbers",
+                where=where(name, now), accel_mps2=command.accel_mps2, steer_rad=command.steer_rad,
+            )
+        )  # fmt: skip
     if command.open_doors not in (-1, 0, 1):
         raise UnitError(
             f"{where(name, now)} commands open_doors = {command.open_doors}, expected -1, 0 or 1"
@@ -223,11 +249,18 @@ def _allowed(name: str, now: Now, kind: topics.Sender, topic: str) -> None:
     row = topics.topic(topic)
     if kind not in row.senders:
         who = ", ".join(sorted(sender.value for sender in row.senders))
-        raise UnitError(f"{where(name, now)} may not send {topic!r}; it belongs to {who}")
+        raise UnitError(
+            say(
+                "{where!s} may not send {topic!r}; it belongs to {owner}", where=where(name, now), topic=topic, owner=who
+            )
+        )  # fmt: skip
 
 
 def _check_type(name: str, now: Now, what: str, message: Message, expected: type[Message]) -> None:
     if type(message) is not expected:
         raise UnitError(
-            f"{where(name, now)}: {what} is a {type(message).__name__}, expected {expected.__name__}"
-        )
+            say(
+                "{where!s}: {what} is a {found}, expected {expected}",
+                where=where(name, now), what=what, found=type(message).__name__, expected=expected.__name__,
+            )
+        )  # fmt: skip

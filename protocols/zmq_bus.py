@@ -18,9 +18,10 @@ import zmq
 import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 
-from protocols.bus import check_outbox, where
+from protocols.bus import check_outbox, nonsense, where
 from protocols.errors import CodecError, ConfigError, UnitError
 from protocols.participant import Inbox, Outbox
+from protocols.sentence import phrase, say
 from protocols.simtime import Now
 from protocols.unit_wire import PROTOCOL, decode_answer, encode_tick, parse_from_unit
 from protocols.v1 import unit_pb2
@@ -127,12 +128,15 @@ class ZmqBus:
         """Waits until every unit has joined; UnitError names those that did not, or one that cannot take part."""
         end = self._clock() + int(self._limits.join_s * 1e9)
         while missing := [p.name for p in self._peers.values() if not p.identity]:
-            self._look_for_deaths(missing, "before it joined")
+            self._look_for_deaths(missing, phrase("before it joined"))
             if self._clock() >= end:
                 raise UnitError(
-                    f"unit {', '.join(missing)} did not join {self.address} within {self._limits.join_s:g} s. Start it with "
-                    f"`icv unit {missing[0]} --connect {self.address}`, or give it longer (bus.join_s)"
-                )
+                    say(
+                        "unit {units} did not join {address} within {join_s:g} s. Start it with `icv unit {first} --connect "
+                        "{address}`, or give it longer (bus.join_s)",
+                        units=", ".join(missing), address=self.address, join_s=self._limits.join_s, first=missing[0],
+                    )
+                )  # fmt: skip
             frames = self._receive()
             if frames is not None:
                 self._greet(frames)
@@ -154,15 +158,19 @@ class ZmqBus:
             if frames is not None:
                 self._take(frames, now, waiting, answers)
             else:
-                self._look_for_deaths(waiting, f"at tick {now.tick} (t={now.t_s:.2f} s)")
+                when = say("at tick {tick:d} (t={t_s:.2f} s)", tick=now.tick, t_s=now.t_s)
+                self._look_for_deaths(waiting, when)
             waited_s = (self._clock() - begun) * 1e-9
             for name, peer in waiting.items():
                 allowed = limits.answer_s if peer.has_answered else limits.first_answer_s
                 if waited_s > allowed:
                     raise UnitError(
-                        f"{where(name, now)} did not answer within {allowed:g} s. It hangs, has lost its connection, or needs "
-                        f"longer (bus.answer_s). The log up to this tick is whole"
-                    )
+                        say(
+                            "{where!s} did not answer within {allowed_s:g} s. It hangs, has lost its connection, or needs longer "
+                            "(bus.answer_s). The log up to this tick is whole",
+                            where=where(name, now), allowed_s=allowed,
+                        )
+                    )  # fmt: skip
         return dict(sorted(answers.items()))
 
     def reset(self, now: Now, name: str) -> None:
@@ -229,8 +237,11 @@ class ZmqBus:
         except zmq.ZMQError as error:
             why = self._why_gone(peer.name)
             raise UnitError(
-                f"{where(peer.name, now)} is gone: {why or error}. The log up to this tick is whole"
-            ) from error
+                say(
+                    "{where!s} is gone: {why!s}. The log up to this tick is whole",
+                    where=where(peer.name, now), why=why or error,
+                )
+            ) from error  # fmt: skip
 
     def _take(
         self, frames: list[bytes], now: Now, waiting: dict[str, _Peer], answers: dict[str, Outbox]
@@ -246,9 +257,13 @@ class ZmqBus:
             message = parse_from_unit(frames[1])
             body = message.WhichOneof("body")
             if body == "failed":
-                raise UnitError(f"{where(name, now)} gave up: {message.failed.reason[:300]}")
+                raise UnitError(
+                    say("{where!s} gave up: {why}", where=where(name, now), why=message.failed.reason[:300])
+                )  # fmt: skip
             if body == "hello":
-                raise UnitError(f"{where(name, now)} said Hello again; it must have started over")
+                raise UnitError(
+                    say("{where!s} said Hello again; it must have started over", where=where(name, now))
+                )  # fmt: skip
             answer = message.answer
             if answer.tick != now.tick or name not in waiting:
                 raise UnitError(
@@ -257,7 +272,7 @@ class ZmqBus:
                 )
             outbox = decode_answer(answer)
         except CodecError as error:
-            raise UnitError(f"{where(name, now)} answered nonsense: {error}") from error
+            raise UnitError(nonsense(name, now, error)) from error
         check_outbox(name, now, outbox)
         peer.has_answered = True
         del waiting[name]
@@ -280,7 +295,11 @@ class ZmqBus:
         for name in names:
             why = self._death(name)
             if why is not None:
-                raise UnitError(f"unit {name} died {when}: {why}. The log up to this tick is whole")
+                raise UnitError(
+                    say(
+                        "unit {unit} died {when!s}: {why!s}. The log up to this tick is whole", unit=name, when=when, why=why
+                    )
+                )  # fmt: skip
 
     # joining ------------------------------------------------------------------------------------------------------------
 

@@ -18,13 +18,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from protocols.errors import ConfigError
+from protocols.sentence import phrase, say
 from scenarios import criteria
 from scenarios.fault_spec import FAULT_KINDS
 from scenarios.spec import SceneSpec
 
 MAX_SCENE_BYTES = 4_000_000
 _BARE = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_./:\-]*$")  # names, lane keys, paths
-_HINT = "Print what a scene may say with `icv schema`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,13 @@ def load_scene(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScene:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
-            f"{file}: not valid TOML: {error}. Expected `key = value` lines and [tables]."
-        ) from None
+            say("{file}: not valid TOML: {why}. Expected `key = value` lines and [tables].", file=file, why=error)
+        ) from None  # fmt: skip
     for override in overrides:
         _override(table, override)
-    where = f"{file} with --set {' '.join(overrides)}" if overrides else str(file)
+    where = str(file)
+    if overrides:
+        where = say("{file} with --set {overrides}", file=file, overrides=" ".join(overrides))
     return LoadedScene(check_scene(table, where), file, text)
 
 
@@ -89,8 +91,15 @@ def find_map(spec: SceneSpec, base: Path) -> Path:
             return candidate
     names = sorted(path.name for folder in (base, roads) for path in folder.glob("*.xodr"))
     close = difflib.get_close_matches(asked.name, names, 3, 0.5) or names[:5]
-    near = f" Nearest there: {', '.join(close)}." if close else ""
-    raise ConfigError(f"map.file: no road file '{asked}' in {base} nor in {roads}.{near}")
+    sentence = say(
+        "map.file: no road file '{file}' in {base} nor in {roads}.",
+        file=asked,
+        base=base,
+        roads=roads,
+    )
+    if close:
+        sentence = say("{said!s} Nearest there: {names}.", said=sentence, names=", ".join(close))
+    raise ConfigError(sentence)
 
 
 def _find(path: Path) -> Path:
@@ -100,24 +109,30 @@ def _find(path: Path) -> Path:
     if path.suffix in ("", ".toml") and path.parent == Path() and path.stem in scenes:
         return scenes[path.stem]
     if path.is_dir():
-        raise ConfigError(f"{path}: is a folder; expected a scene file (.toml).")
+        raise ConfigError(say("{file}: is a folder; expected a scene file (.toml).", file=path))
     close = difflib.get_close_matches(path.stem, scenes, 3, 0.4) or list(scenes)
-    near = f" Library scenes: {', '.join(close)}." if close else ""
-    raise ConfigError(f"{path}: no such scene file.{near} List them with `icv scenarios list`.")
+    words = phrase("{file}: no such scene file. List them with `icv scenarios list`.")
+    if close:
+        words = phrase("{file}: no such scene file. Library scenes: {names}. List them with `icv scenarios list`.")  # fmt: skip
+    raise ConfigError(say(words, file=path, names=", ".join(close)))
 
 
 def _read(file: Path) -> str:
     try:
         size = file.stat().st_size
         if size > MAX_SCENE_BYTES:
-            raise ConfigError(f"{file}: {size} bytes; a scene file has at most {MAX_SCENE_BYTES}.")
+            raise ConfigError(
+                say("{file}: {size:d} bytes; a scene file has at most {allowed:d}.", file=file, size=size, allowed=MAX_SCENE_BYTES)
+            )  # fmt: skip
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{file}: not UTF-8 text (byte {error.start}); expected a TOML file."
-        ) from None
+            say("{file}: not UTF-8 text (byte {byte:d}); expected a TOML file.", file=file, byte=error.start)
+        ) from None  # fmt: skip
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from None
+        raise ConfigError(
+            say("{file}: cannot be read: {why}.", file=file, why=error.strerror)
+        ) from None
 
 
 # --- overrides ---------------------------------------------------------------------------------------------------------
@@ -130,8 +145,8 @@ def _override(table: dict[str, Any], override: str) -> None:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise ConfigError(
-            f"{where}: expected key=value, such as --set seed=7 or --set vehicles.0.depart_s=30."
-        )
+            say("{where!s}: expected key=value, such as --set seed=7 or --set vehicles.0.depart_s=30.", where=where)
+        )  # fmt: skip
     value = _value(text.strip(), where)
     node: Any = table
     for depth, part in enumerate(parts):
@@ -148,8 +163,8 @@ def _override(table: dict[str, Any], override: str) -> None:
                 node = node.setdefault(part, {})
         else:
             raise ConfigError(
-                f"{where}: '{path}' cannot be set, because what holds it is the value {node!r}."
-            )
+                say("{where!s}: '{key}' cannot be set, because what holds it is the value {value!r}.", where=where, key=path, value=node)
+            )  # fmt: skip
 
 
 def _row(rows: list[Any], part: str, path: str, where: str) -> int:
@@ -161,8 +176,8 @@ def _row(rows: list[Any], part: str, path: str, where: str) -> int:
         return [isinstance(row, dict) and row.get("name") == part for row in rows].index(True)
     known = [name for name in names if name] or [f"0 to {len(rows) - 1}" if rows else "none"]
     raise ConfigError(
-        f"{where}: '{path}' is not in the list; its entries are {', '.join(known[:8])}."
-    )
+        say("{where!s}: '{key}' is not in the list; its entries are {names}.", where=where, key=path, names=", ".join(known[:8]))
+    )  # fmt: skip
 
 
 def _value(text: str, where: str) -> Any:
@@ -172,8 +187,8 @@ def _value(text: str, where: str) -> Any:
         if _BARE.match(text):
             return text
         raise ConfigError(
-            f"{where}: '{text}' is not a TOML value; write a number, true, \"text\", [1, 2] or {{ a = 1 }}."
-        ) from None
+            say("{where!s}: '{text}' is not a TOML value; write a number, true, \"text\", [1, 2] or {{ a = 1 }}.", where=where, text=text)
+        ) from None  # fmt: skip
 
 
 # --- sentences ---------------------------------------------------------------------------------------------------------
@@ -197,27 +212,30 @@ def _sentence(
     if kind == "extra_forbidden":
         names = list(known(location, table))
         close = difflib.get_close_matches(str(location[-1]), names, 3, 0.5)
-        nearest = (
-            f" Nearest known: {', '.join(close)}." if close else f" Known: {', '.join(names)}."
-        )
-        text = f"{where}: unknown key '{path}'.{nearest}"
+        words = phrase("{where!s}: unknown key '{key}'. Known: {names}.")
+        if close:
+            words = phrase("{where!s}: unknown key '{key}'. Nearest known: {names}.")
+        text = say(words, where=where, key=path, names=", ".join(close or names))
     elif kind == "missing":
-        text = f"{where}: key '{path}' is missing."
+        text = say("{where!s}: key '{key}' is missing.", where=where, key=path)
     elif kind == "union_tag_invalid":
         close = difflib.get_close_matches(str(context.get("tag", "")), kinds, 3, 0.4)
         nearest = ", ".join(close or kinds)
-        what = "fault" if kinds is FAULT_KINDS else "criterion"
-        text = f"{where}: {path}.kind: no {what} '{context.get('tag')}'. Nearest known: {nearest}."
+        words = phrase("{where!s}: {key}.kind: no criterion '{tag}'. Nearest known: {names}.")
+        if kinds is FAULT_KINDS:
+            words = phrase("{where!s}: {key}.kind: no fault '{tag}'. Nearest known: {names}.")
+        text = say(words, where=where, key=path, tag=context.get("tag"), names=nearest)
     elif kind == "union_tag_not_found":
-        text = f"{where}: {path}: key 'kind' is missing; one of {', '.join(kinds)}."
+        text = say("{where!s}: {key}: key 'kind' is missing; one of {names}.", where=where, key=path, names=", ".join(kinds))  # fmt: skip
     elif kind == "value_error":
-        text = f"{where}: {path + ': ' if path else ''}{context.get('error', first['msg'])}."
+        text = f"{where!s}: {path + ': ' if path else ''}{context.get('error', first['msg'])}."
     else:
         found = first["input"]
         shown = repr(found) if len(repr(found)) <= 60 else f"{repr(found)[:57]}..."
-        text = f"{where}: {path}: found {shown}; {_expected(first['msg'])}."
-    more = f" ({len(errors) - 1} more like it in this file.)" if len(errors) > 1 else ""
-    return f"{text}{more} {_HINT}"
+        text = say("{where!s}: {key}: found {value}; {expected}.", where=where, key=path, value=shown, expected=_expected(first["msg"]))  # fmt: skip
+    if len(errors) > 1:
+        text = say("{problem!s} ({number:d} more like it in this file.)", problem=text, number=len(errors) - 1)  # fmt: skip
+    return say("{problem!s} Print what a scene may say with `icv schema`.", problem=text)
 
 
 def _expected(message: str) -> str:
@@ -266,18 +284,27 @@ def _check_names(spec: SceneSpec, models: Sequence[Any], where: str) -> None:
         if asked is None:
             if getattr(model, "who", "") == "under_test" and not names:
                 raise ConfigError(
-                    f"{where}: {path}: '{model.kind}' asks about automated vehicles, and the scene has none; "
-                    f'add [[vehicles]] or set who = "background".'
-                )
+                    say(
+                        "{where!s}: {key}: '{kind}' asks about automated vehicles, and the scene has none; add [[vehicles]] or set "
+                        'who = "background".',
+                        where=where, key=path, kind=model.kind,
+                    )
+                )  # fmt: skip
             continue
         if not names:
             raise ConfigError(
-                f"{where}: {path}: '{model.kind}' asks about automated vehicles, and the scene has none; "
-                f"add [[vehicles]] or remove the criterion."
-            )
+                say(
+                    "{where!s}: {key}: '{kind}' asks about automated vehicles, and the scene has none; add [[vehicles]] or remove the "
+                    "criterion.",
+                    where=where, key=path, kind=model.kind,
+                )
+            )  # fmt: skip
         for name in asked:
             if name not in names:
                 close = difflib.get_close_matches(name, names, 3, 0.4) or names
                 raise ConfigError(
-                    f"{where}: {path}.vehicles: no vehicle '{name}' in this scene. Nearest known: {', '.join(close)}."
-                )
+                    say(
+                        "{where!s}: {key}.vehicles: no vehicle '{name}' in this scene. Nearest known: {names}.",
+                        where=where, key=path, name=name, names=", ".join(close),
+                    )
+                )  # fmt: skip

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from protocols.errors import IcvError
+from protocols.sentence import phrase, say
 
 
 class Outcome(StrEnum):
@@ -70,13 +71,16 @@ def decide(
     failed = [result for result in results if not result.passed]
     if not results:
         outcome = Outcome.NOTHING_RAN
-        sentence = "no criterion, so nothing was judged; add [[criteria]] to the scene"
+        sentence = phrase("no criterion, so nothing was judged; add [[criteria]] to the scene")
     elif failed:
         outcome = Outcome.FAIL
-        sentence = f"{len(failed)} of {len(results)} criteria failed; first: {failed[0].sentence}"
+        sentence = say(
+            "{failed:d} of {count:d} criteria failed; first: {first!s}",
+            failed=len(failed), count=len(results), first=failed[0].sentence,
+        )  # fmt: skip
     else:
         outcome = Outcome.PASS
-        sentence = f"all {len(results)} criteria passed"
+        sentence = say("all {count:d} criteria passed", count=len(results))
     return Verdict(outcome, sentence, results, numbers or {})
 
 

@@ -1,6 +1,6 @@
 """The command `icv`: parse, call `compose`, print. Everything heavy is imported inside the command that needs it.
 
-Exit codes: pass 0, fail 1, bad input 2, infrastructure error 3, nothing ran 4; 130 after Ctrl-C. Every error that we raise on
+Exit codes: pass 0, fail 1, bad input 2, infrastructure error 3, nothing ran 4; 130 after Ctrl-C or SIGTERM. Every error that we raise on
 purpose is one sentence on stderr; anything else is a fault of ours, told in one sentence too, with its traceback under `--debug`.
 """
 
@@ -14,6 +14,7 @@ import typer
 
 from sim import cli_choices
 from sim.commands import baseline, diff, history, prove, replay, report, shrink, suite, view, whatif
+from sim.stopping import name_of
 
 _PANIC = 3
 _INTERRUPTED = 130
@@ -26,8 +27,8 @@ class _Guarded(typer.core.TyperGroup):
         """Run the command; typer's own errors pass through."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            _say("stopped by Ctrl-C; what was recorded so far stays readable.")
+        except KeyboardInterrupt as error:
+            _say(f"stopped by {name_of(error)}; what was recorded so far stays readable.")
             raise typer.Exit(_INTERRUPTED) from None
         except BrokenPipeError:  # `icv scenarios lanes ... | head`
             sys.stdout = None  # type: ignore[assignment]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from protocols.errors import ConfigError, IcvError
 from protocols.roads.network import RoadNetwork, UserClass
+from protocols.sentence import say
 from roadside.signals import SignalPlan, check_plan
 from roadside.signals.phases import default_plans
 from scenarios.load import find_map
@@ -99,7 +100,7 @@ def _vehicle(spec: SceneSpec, k: int) -> ResolvedVehicle:
     try:
         params = vehicle_params(vehicle.type)
     except ConfigError as error:
-        raise ConfigError(f"{where}.type: {error}") from None
+        raise ConfigError(say("{scene}: {what!s}", scene=f"{where}.type", what=error)) from None
     both = _merged(spec.onboard, vehicle.onboard)
     return ResolvedVehicle(vehicle, params, _model(OnboardConfig, both, f"{where}.onboard"))
 
@@ -122,8 +123,11 @@ def _junction(net: RoadNetwork, name: str, where: str) -> int:
             return names.index(name)
     known = ", ".join(n or i for n, i in zip(net.junctions.name, net.junctions.id, strict=True))
     raise ConfigError(
-        f"{where}: junction '{name}' is not on road network '{net.name}'. Known: {known or 'none'}."
-    )
+        say(
+            "{where}: junction '{name}' is not on road network '{network}'. Known: {names}.",
+            where=where, name=name, network=net.name, names=known or "none",
+        )
+    )  # fmt: skip
 
 
 def _junctions(
@@ -132,12 +136,15 @@ def _junctions(
     found = tuple(_junction(net, name, f"{where}.{k}") for k, name in enumerate(names))
     for k, junction in enumerate(found):
         if junction in found[:k]:
-            raise ConfigError(f"{where}.{k}: junction '{names[k]}' is named twice.")
+            raise ConfigError(say("{where}: junction '{name}' is named twice.", where=f"{where}.{k}", name=names[k]))  # fmt: skip
         if junction not in plans:
             raise ConfigError(
-                f"{where}.{k}: junction '{names[k]}' has no signals, so a roadside unit has nothing to "
-                "run there. Name a signalised junction, or add [[signals]] for it."
-            )
+                say(
+                    "{where}: junction '{name}' has no signals, so a roadside unit has nothing to run there. Name a signalised "
+                    "junction, or add [[signals]] for it.",
+                    where=f"{where}.{k}", name=names[k],
+                )
+            )  # fmt: skip
     return found
 
 
@@ -163,8 +170,8 @@ def _plans(spec: SceneSpec, net: RoadNetwork) -> dict[int, SignalPlan]:
         junction = _junction(net, plan.junction, f"{where}.junction")
         if junction in plans:
             raise ConfigError(
-                f"{where}: junction '{plan.junction}' has two plans; keep one per junction."
-            )
+                say("{where}: junction '{name}' has two plans; keep one per junction.", where=where, name=plan.junction)
+            )  # fmt: skip
         try:
             check_plan(net, plan, where)
         except IcvError as error:

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from protocols import codec, topics
-from protocols.bus import Bus, where
+from protocols.bus import Bus, nonsense, where
 from protocols.errors import CodecError, UnitError
 from protocols.judging import Event, EventKind, RunFacts
 from protocols.messages import (
@@ -29,6 +29,7 @@ from protocols.messages import (
 from protocols.participant import Inbox, Outbox, Transmission
 from protocols.roads.network import U32
 from protocols.sensing import Readings
+from protocols.sentence import say
 from protocols.simtime import NS_PER_MS, NS_PER_S, Now
 from scenarios.criteria import Judge
 from sim.faults import Faults
@@ -246,8 +247,11 @@ class Loop:
         else:
             if not isinstance(item.message, BasicSafetyBatch):
                 raise UnitError(
-                    f"{where(name, now)} sent {item.topic} but has no antenna; only roadside units of the scene have one"
-                )
+                    say(
+                        "{where!s} sent {topic} but has no antenna; only roadside units of the scene have one",
+                        where=where(name, now), topic=item.topic,
+                    )
+                )  # fmt: skip
             origin = self._fleet(item.message.station_id)
             rows = origin.id.size
         seq = self.air.send(name, item.topic, item.message, data, origin)
@@ -391,7 +395,7 @@ def _encoded(name: str, now: Now, message: Message) -> bytes:
     try:
         return codec.encode(message)
     except CodecError as error:
-        raise UnitError(f"{where(name, now)} answered nonsense: {error}") from error
+        raise UnitError(nonsense(name, now, error)) from error
 
 
 _NOTHING = Readings()

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from protocols.errors import LogError
+from protocols.sentence import say
 from scenarios.load import check_scene, find_map
 from scenarios.spec import SceneSpec
 
@@ -36,7 +37,10 @@ def recorded_scene(
     digest = hashlib.sha256(map_path.read_bytes()).hexdigest()
     if digest != map_digest:
         raise LogError(
-            f"{where}: was run on a road file with SHA-256 {map_digest[:16]}, but {map_path} has "
-            f"{digest[:16]}. Put the road file of that run there, or beside the log."
-        )
+            say(
+                "{where}: was run on a road file with SHA-256 {expected}, but {file} has {found}. Put the road file of that run "
+                "there, or beside the log.",
+                where=where, expected=map_digest[:16], file=map_path, found=digest[:16],
+            )
+        )  # fmt: skip
     return spec, map_path

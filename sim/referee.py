@@ -15,6 +15,7 @@ import numpy as np
 from protocols.judging import Event, EventKind, TraceBlock
 from protocols.messages import Light
 from protocols.roads.network import F64, U8, RoadNetwork, UserClass
+from protocols.sentence import phrase
 from protocols.simtime import NS_PER_S
 from scenarios.spec import StopSpec
 from sim.route_line import RouteLine
@@ -177,8 +178,11 @@ class Referee:
             self._say(t_ns, EventKind.DOORS_OPENED, station, d_m)
             side = int(self.net.stations.door_side[station]) if station >= 0 else 0
             if speed > 0.05 or side != doors:
-                wrong = "on the wrong side" if station >= 0 else "away from every station"
-                text = "doors opened while moving" if speed > 0.05 else f"doors opened {wrong}"
+                text = phrase("doors opened away from every station")
+                if speed > 0.05:
+                    text = phrase("doors opened while moving")
+                elif station >= 0:
+                    text = phrase("doors opened on the wrong side")
                 self.events.append(
                     Event(t_ns, EventKind.DOOR_FAULT, self.actor, station, self._lane, speed, text)
                 )

@@ -13,6 +13,7 @@ import numpy as np
 from protocols.errors import ConfigError, RoadError
 from protocols.roads.network import F64, I32, RoadNetwork, UserClass
 from protocols.roads.routing import find_lane, route
+from protocols.sentence import say
 from scenarios.spec import VehicleSpec
 
 
@@ -54,7 +55,13 @@ def station_row(net: RoadNetwork, name: str, where: str) -> tuple[int, ...]:
     if not rows:
         known = ", ".join(sorted(set(net.stations.name))) or "none"
         raise ConfigError(
-            f"{where}: station '{name}' is not on road network '{net.name}'. Known: {known}."
+            say(
+                "{where}: station '{name}' is not on road network '{network}'. Known: {names}.",
+                where=where,
+                name=name,
+                network=net.name,
+                names=known,
+            )
         )
     return rows
 
@@ -79,7 +86,7 @@ def _lane(net: RoadNetwork, key: str, where: str) -> int:
     try:
         return find_lane(net, key)
     except RoadError as error:
-        raise RoadError(f"{where}: {error}") from None
+        raise RoadError(say("{scene}: {what!s}", scene=where, what=error)) from None
 
 
 def build_route_line(
@@ -90,7 +97,13 @@ def build_route_line(
     s_m, length = spec.start_s_m, float(net.lanes.length_m[lane])
     if s_m > length:
         raise ConfigError(
-            f"{where}.start_s_m: found {s_m:g}, but lane {spec.start_lane} is {length:.2f} m long."
+            say(
+                "{where}.start_s_m: found {s_m:g}, but lane {lane} is {length_m:.2f} m long.",
+                where=where,
+                s_m=s_m,
+                lane=spec.start_lane,
+                length_m=length,
+            )
         )
     goals: list[tuple[str, int, float, int]] = []
     at_lane, at_s = lane, s_m
@@ -111,7 +124,7 @@ def build_route_line(
         try:
             way = route(net, lanes[-1], s_m, goal, goal_s, user_class)
         except RoadError as error:
-            raise RoadError(f"{what}: {error}") from error
+            raise RoadError(say("{scene}: {what!s}", scene=what, what=error)) from error
         for k in range(1, way.lanes.size):
             before = lanes[-1]
             length = float(net.lanes.length_m[before])

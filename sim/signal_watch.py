@@ -10,8 +10,21 @@ from collections.abc import Sequence
 
 from protocols.judging import Event, EventKind
 from protocols.roads.network import I32, U8, RoadNetwork
+from protocols.sentence import phrase, say
 from roadside.signals import SignalPlan, compile_plan
 from roadside.signals.invariants import RULES, PhaseMonitor, Violation, phase_rules
+
+_RULES = {
+    "min_green": phrase("{own} was green for {found_s:.1f} s, at least {expected_s:.1f} s are promised"),
+    "yellow": phrase("{own} was yellow for {found_s:.1f} s instead of {expected_s:.1f} s"),
+    "sequence": phrase("{own} changed to a light that must not follow the one before"),
+    "conflict": phrase("{own} and {other} were green together"),
+    "intergreen": phrase("{own} turned green {found_s:.1f} s after {other} turned red, {expected_s:.1f} s are needed"),
+    "max_red": phrase("{own} has been red for {found_s:.1f} s, at most {expected_s:.1f} s are promised"),
+    "max_green": phrase("{own} has been green for {found_s:.1f} s while others wait, at most {expected_s:.1f} s are promised"),
+    "flash": phrase("{own} flashes or is dark while {other} shows a steady green or yellow"),
+    "start_up": phrase("{own} turned green {found_s:.1f} s after flashing, {expected_s:.1f} s of red are promised"),
+}  # fmt: skip
 
 STEP_NS = 100_000_000
 
@@ -52,14 +65,6 @@ class SignalWatch:
         own = names[int(group[broken.group])]
         other = names[int(group[broken.other])] if broken.other >= 0 else ""
         found_s, expected_s = broken.found_ns / 1e9, broken.expected_ns / 1e9
-        return {
-            "min_green": f"{own} was green for {found_s:.1f} s, at least {expected_s:.1f} s are promised",
-            "yellow": f"{own} was yellow for {found_s:.1f} s instead of {expected_s:.1f} s",
-            "sequence": f"{own} changed to a light that must not follow the one before",
-            "conflict": f"{own} and {other} were green together",
-            "intergreen": f"{own} turned green {found_s:.1f} s after {other} turned red, {expected_s:.1f} s are needed",
-            "max_red": f"{own} has been red for {found_s:.1f} s, at most {expected_s:.1f} s are promised",
-            "max_green": f"{own} has been green for {found_s:.1f} s while others wait, at most {expected_s:.1f} s are promised",
-            "flash": f"{own} flashes or is dark while {other} shows a steady green or yellow",
-            "start_up": f"{own} turned green {found_s:.1f} s after flashing, {expected_s:.1f} s of red are promised",
-        }[broken.rule]
+        return say(
+            _RULES[broken.rule], own=own, other=other, found_s=found_s, expected_s=expected_s
+        )

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from protocols.sentence import say
+
 GRACE_S = 5.0  # after End, until a process is killed
 
 
@@ -47,9 +49,13 @@ class UnitProcesses:
         code = process.poll() if process is not None else None
         if code is None:
             return None
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how = say("exit code {code:d}", code=code)
+        if code < 0:
+            how = say("signal {signal:s}", signal=signal.Signals(-code).name)
         lines = self._path(name).read_text(errors="replace").strip().splitlines()
-        return f"{how}{f': {lines[-1][:300]}' if lines else ''} (all of it in {self._path(name)})"
+        if lines:
+            how = say("{how!s}: {line}", how=how, line=lines[-1][:300])
+        return say("{how!s} (all of it in {file})", how=how, file=self._path(name))
 
     def close(self) -> None:
         """Waits a moment for those that were told the end, kills the others."""

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from protocols.errors import RoadError
 from protocols.roads import _routing_kernels
 from protocols.roads.network import F64, I32, Bool, RoadNetwork, UserClass
+from protocols.sentence import say
 
 CHANGE_S: Final = 5.0
 CHANGE_ROOM_M: Final = 150.0
@@ -159,8 +160,13 @@ def find_lane(net: RoadNetwork, key: str) -> int:
     close = difflib.get_close_matches(key, known, n=5, cutoff=0.0) if len(known) <= 5000 else []
     close = close or known[:5]
     raise RoadError(
-        f"Lane '{key}' is not on road network '{net.name}'; a lane is written road/section/lane. "
-        f"Nearest names: {', '.join(close)}. List all with `icv map info`."
+        say(
+            "Lane '{lane}' is not on road network '{network}'; a lane is written road/section/lane. Nearest names: {names}. List all "
+            "with `icv map info`.",
+            lane=key,
+            network=net.name,
+            names=", ".join(close),
+        )
     )
 
 
@@ -181,24 +187,38 @@ def route(
             raise RoadError(f"Lane index {lane} is not on road network '{net.name}'.")
         if not -1e-6 <= s_m <= net.lanes.length_m[lane] + 1e-6:
             raise RoadError(
-                f"Travel distance {s_m:.2f} m is not on lane {net.lane_key(lane)} of "
-                f"'{net.name}', which is {net.lanes.length_m[lane]:.2f} m long."
+                say(
+                    "Travel distance {s_m:.2f} m is not on lane {lane} of '{network}', which is {length_m:.2f} m long.",
+                    s_m=s_m,
+                    lane=net.lane_key(lane),
+                    network=net.name,
+                    length_m=net.lanes.length_m[lane],
+                )
             )
     graph = _graph(net, user_class)
     who = UserClass(user_class).name or "user"
     for lane in (from_lane, to_lane):
         if not graph.admitted[lane]:
             raise RoadError(
-                f"Lane {net.lane_key(lane)} of '{net.name}' does not admit {who.lower()}; choose "
-                "a lane that does, or another vehicle class."
+                say(
+                    "Lane {lane} of '{network}' does not admit {user}; choose a lane that does, or another vehicle class.",
+                    lane=net.lane_key(lane),
+                    network=net.name,
+                    user=who.lower(),
+                )
             )
     cost = _cost(net, graph, [to_lane])
     lanes, is_change, total = _first_stretch(net, graph, cost, from_lane, from_s_m, to_lane, to_s_m)
     if not np.isfinite(total):
         raise RoadError(
-            f"No way for {who.lower()} from lane {net.lane_key(from_lane)} to lane "
-            f"{net.lane_key(to_lane)} on road network '{net.name}'; check lane links and "
-            "permissions, or choose another goal."
+            say(
+                "No way for {user} from lane {lane} to lane {goal} on road network '{network}'; check lane links and permissions, or "
+                "choose another goal.",
+                user=who.lower(),
+                lane=net.lane_key(from_lane),
+                goal=net.lane_key(to_lane),
+                network=net.name,
+            )
         )
     while lanes[-1] != to_lane:
         lane, change, _ = _best_step(net, graph, cost, lanes[-1])

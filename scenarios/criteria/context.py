@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from protocols.judging import Event, EventKind, RunFacts, TraceBlock
+from protocols.sentence import say
 from protocols.simtime import NS_PER_S
 from scenarios.spec import SceneSpec
 from scenarios.verdict import CriterionResult
@@ -37,7 +38,7 @@ class Context:
         for name, other in self.actors.items():
             if other == actor:
                 return name
-        return f"vehicle {actor}"
+        return say("vehicle {number:d}", number=actor)
 
     def is_under_test(self, actor: int) -> bool:
         """Whether `actor` is one of the scene's automated vehicles."""
@@ -61,7 +62,11 @@ class Context:
 
     def where(self, event: Event) -> str:
         """Lane of an event as a reader knows it, "" when it has none."""
-        return f"lane {self.lane_key(event.lane)}" if event.lane >= 0 else ""
+        return self.lane(event.lane)
+
+    def lane(self, lane: int) -> str:
+        """A lane as a reader knows it, "" for none."""
+        return say("lane {lane:s}", lane=self.lane_key(lane)) if lane >= 0 else ""
 
 
 class Checker(Protocol):

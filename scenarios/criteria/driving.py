@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from protocols.judging import RunFacts, TraceBlock
+from protocols.sentence import phrase, say
 from scenarios.criteria.context import Context, Quiet, seconds
 from scenarios.criteria.motion import Ride
 from scenarios.verdict import CriterionResult
 
-_UNITS = {"a_x": "m/s2", "a_y": "m/s2", "jerk": "m/s3"}
+_MPS2, _MPS3 = phrase("m/s2"), phrase("m/s3")
+_UNITS = {phrase("a_x"): _MPS2, phrase("a_y"): _MPS2, phrase("jerk"): _MPS3}
 
 
 @dataclass(slots=True)
@@ -49,21 +51,23 @@ class Speeding(Quiet):
         """One result a vehicle."""
         out = []
         for name, worst in self.worst.items():
+            title = say("speed_limit/{name:s}", name=name)
             if not np.isfinite(worst.over_mps):
                 out.append(
-                    CriterionResult(f"speed_limit/{name}", True, f"{name} met no posted limit")
+                    CriterionResult(title, True, say("{name:s} met no posted limit", name=name))
                 )
                 continue
             allowed: float = self.model.tolerance_mps
-            where = f"lane {self.context.lane_key(worst.lane)}" if worst.lane >= 0 else ""
-            sentence = (
-                f"{name} at most {worst.over_mps:+.2f} m/s from the posted limit "
-                f"({worst.speed_mps:.2f} of {worst.limit_mps:.2f} m/s at {worst.t_s:.2f} s {where})"
-            )
+            where = self.context.lane(worst.lane)
+            sentence = say(
+                "{name:s} at most {over_mps:+.2f} m/s from the posted limit "
+                "({speed_mps:.2f} of {limit_mps:.2f} m/s at {t_s:.2f} s {lane!s})",
+                name=name, over_mps=worst.over_mps, speed_mps=worst.speed_mps, limit_mps=worst.limit_mps,
+                t_s=worst.t_s, lane=where,
+            )  # fmt: skip
             out.append(
                 CriterionResult(
-                    f"speed_limit/{name}", worst.over_mps <= allowed, sentence, worst.over_mps, allowed, "m/s",
-                    worst.t_s, where,
+                    title, worst.over_mps <= allowed, sentence, worst.over_mps, allowed, "m/s", worst.t_s, where
                 )
             )  # fmt: skip
         return out
@@ -97,22 +101,28 @@ class Comfort(Quiet):
                 base = key.split(" ")[0]
                 cap, unit, share = self.caps[base], _UNITS[base], channel.share_above
                 passed = channel.peak <= cap and share <= self.model.share_above
-                sentence = (
-                    f"{name}: |{key}| p95 {channel.p95:.2f}, peak {channel.peak:.2f} {unit}; above {channel.limit:g} for "
-                    f"{share:.1%} of the drive (at most {self.model.share_above:.1%}, never above {cap:g})"
-                )
+                sentence = say(
+                    "{name:s}: |{channel!s}| p95 {p95:.2f}, peak {peak:.2f} {unit!s}; above {limit:g} for {share:.1%} of the drive "
+                    "(at most {allowed:.1%}, never above {cap:g})",
+                    name=name, channel=key, p95=channel.p95, peak=channel.peak, unit=unit, limit=channel.limit,
+                    share=share, allowed=self.model.share_above, cap=cap,
+                )  # fmt: skip
                 if not channel.samples:
-                    passed, sentence = False, f"{name} never drove, so there was no ride to judge"
+                    passed = False
+                    sentence = say("{name:s} never drove, so there was no ride to judge", name=name)
                 out.append(
                     CriterionResult(
-                        f"comfort/{name} {key}", passed, sentence, channel.peak, cap, unit, channel.peak_t_s
+                        say("comfort/{name:s} {channel!s}", name=name, channel=key), passed, sentence, channel.peak, cap, unit, channel.peak_t_s
                     )
                 )  # fmt: skip
             allowed = self.model.max_emergencies
             out.append(
                 CriterionResult(
-                    f"comfort/{name} emergencies", ride.emergencies <= allowed,
-                    f"{name} braked harder than {ride.emergency_mps2:g} m/s2 {ride.emergencies} times",
+                    say("comfort/{name:s} emergencies", name=name), ride.emergencies <= allowed,
+                    say(
+                        "{name:s} braked harder than {limit_mps2:g} m/s2 {times:d} times",
+                        name=name, limit_mps2=ride.emergency_mps2, times=ride.emergencies,
+                    ),
                     float(ride.emergencies), float(allowed), "", ride.first_emergency_s,
                 )
             )  # fmt: skip

@@ -25,6 +25,7 @@ import numpy as np
 
 from protocols.judging import TraceBlock
 from protocols.roads.network import F64, Bool
+from protocols.sentence import say
 from scenarios.criteria.context import RearSection, seconds
 
 WINDOW_S = 0.16
@@ -106,8 +107,8 @@ class Ride:
         self.emergencies = 0
         self.first_emergency_s: float | None = None
         self.channels = {
-            f"{name}{place}": Channel(limit)
-            for place in (("", " rear") if rear else ("",))
+            (say("{channel!s} rear", channel=name) if is_rear else name): Channel(limit)
+            for is_rear in ((False, True) if rear else (False,))
             for name, limit in limits.items()
         }
         self._raw: F64 | None = None  # (rows, n) rows: t_ns, speed, a_x, a_y, (v2, a_y2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from protocols.judging import Event, EventKind, RunFacts
+from protocols.sentence import phrase, say
 from scenarios.criteria.context import Context, Quiet, seconds
 from scenarios.verdict import CriterionResult
 
@@ -16,7 +17,11 @@ class Priority(Quiet):
         """Granted against asked."""
         granted, asked = facts.priority_granted, facts.priority_requests
         needed: int = self.model.min_granted
-        sentence = f"{granted} of {asked} requests for signal priority granted"
+        sentence = say(
+            "{granted:d} of {asked:d} requests for signal priority granted",
+            granted=granted,
+            asked=asked,
+        )
         return [
             CriterionResult(
                 "priority_granted", granted >= needed, sentence, float(granted), float(needed)
@@ -32,12 +37,12 @@ class SideStreets(Quiet):
         mean_s, longest_s = facts.side_street_delay_s, facts.side_street_max_wait_s
         return [
             CriterionResult(
-                "side_street_delay mean", mean_s <= self.model.mean_s,
-                f"side streets wait {mean_s:.1f} s on average", mean_s, self.model.mean_s, "s",
+                phrase("side_street_delay mean"), mean_s <= self.model.mean_s,
+                say("side streets wait {mean_s:.1f} s on average", mean_s=mean_s), mean_s, self.model.mean_s, "s",
             ),
             CriterionResult(
-                "side_street_delay longest", longest_s <= self.model.max_wait_s,
-                f"the longest wait on a side street is {longest_s:.1f} s", longest_s, self.model.max_wait_s, "s",
+                phrase("side_street_delay longest"), longest_s <= self.model.max_wait_s,
+                say("the longest wait on a side street is {longest_s:.1f} s", longest_s=longest_s), longest_s, self.model.max_wait_s, "s",
             ),
         ]  # fmt: skip
 
@@ -54,13 +59,16 @@ class Periods(Quiet):
                 for key, gap in facts.max_gap_ms.items()
                 if key.rpartition(" ")[2].rpartition("/")[2].lower() == topic.lower()
             }
-            name = f"message_periods/{topic.lower()}"
+            name = say("message_periods/{topic:s}", topic=topic.lower())
             if not gaps:
-                sentence = f"nobody sent {topic.upper()}"
+                sentence = say("nobody sent {topic:s}", topic=topic.upper())
                 out.append(CriterionResult(name, False, sentence, None, limit_ms, "ms"))
                 continue
             sender = max(sorted(gaps), key=lambda key: gaps[key])
-            sentence = f"{topic.upper()} at most {gaps[sender]:.0f} ms apart ({sender}, the slowest of {len(gaps)})"
+            sentence = say(
+                "{topic:s} at most {gap_ms:.0f} ms apart ({sender:s}, the slowest of {senders:d})",
+                topic=topic.upper(), gap_ms=gaps[sender], sender=sender, senders=len(gaps),
+            )  # fmt: skip
             out.append(
                 CriterionResult(
                     name, gaps[sender] <= limit_ms, sentence, gaps[sender], limit_ms, "ms", None, sender
@@ -76,15 +84,15 @@ class Flow(Quiet):
         """Arrived, most at once, mean speed: those that are asked for."""
         out = []
         for key, needed, unit, words in (
-            ("arrived", float(self.model.min_arrived), "", "{:.0f} background vehicles arrived"),
-            ("peak", float(self.model.min_peak), "", "{:.0f} background vehicles at once at the peak"),
-            ("mean_speed_mps", self.model.min_mean_speed_mps, "m/s", "background traffic runs at {:.2f} m/s on average"),
+            (phrase("arrived"), float(self.model.min_arrived), "", phrase("{value:.0f} background vehicles arrived")),
+            (phrase("peak"), float(self.model.min_peak), "", phrase("{value:.0f} background vehicles at once at the peak")),
+            (phrase("mean_speed_mps"), self.model.min_mean_speed_mps, "m/s", phrase("background traffic runs at {value:.2f} m/s on average")),
         ):  # fmt: skip
             if needed > 0:
                 value = facts.traffic.get(key, 0.0)
                 out.append(
                     CriterionResult(
-                        f"traffic_flow/{key}", value >= needed, words.format(value), value, needed, unit
+                        say("traffic_flow/{key!s}", key=key), value >= needed, say(words, value=value), value, needed, unit
                     )
                 )  # fmt: skip
         return out
@@ -122,7 +130,9 @@ class Gridlock(Quiet):
         """The end of the run closes the last quiet time."""
         self._close(round(facts.duration_s * 1e9))
         quiet_s, limit_s = seconds(self.longest_ns), self.model.quiet_s
-        sentence = f"with traffic inside, somebody left at least every {quiet_s:.1f} s"
+        sentence = say(
+            "with traffic inside, somebody left at least every {quiet_s:.1f} s", quiet_s=quiet_s
+        )
         return [
             CriterionResult(
                 "no_gridlock", quiet_s <= limit_s, sentence, quiet_s, limit_s, "s", seconds(self.longest_end_ns)

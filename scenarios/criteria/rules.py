@@ -5,17 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from protocols.judging import Event, EventKind, RunFacts
+from protocols.sentence import phrase, say
 from scenarios.criteria.context import Context, Quiet, seconds
 from scenarios.verdict import CriterionResult
 
-_PEOPLE = {"under_test": "automated vehicles", "background": "background traffic", "any": "anybody"}
+_PEOPLE = {
+    "under_test": phrase("automated vehicles"),
+    "background": phrase("background traffic"),
+    "any": phrase("anybody"),
+}
+_KINDS = {
+    EventKind.COLLISION: phrase("collision"),
+    EventKind.RED_LIGHT: phrase("red_light"),
+    EventKind.BUS_LANE: phrase("bus_lane"),
+    EventKind.OFF_ROAD: phrase("off_road"),
+}
 
 
 class Counting(Quiet):
     """Counts events of some kinds that concern some people; remembers the first."""
 
     kinds: tuple[EventKind, ...] = ()
-    nouns: tuple[str, str] = ("event", "events")
+    nouns: tuple[str, str] = (phrase("event"), phrase("events"))
 
     def __init__(self, model: Any, context: Context) -> None:
         super().__init__(model, context)
@@ -35,21 +46,34 @@ class Counting(Quiet):
 
     def story(self, event: Event) -> str:
         """One event in words."""
-        return f"{self.context.name(event.actor)} {self.context.where(event)}".strip()
+        name, lane = self.context.name(event.actor), event.lane
+        return name if lane < 0 else say("{who!s} lane {lane:s}", who=name, lane=self.context.lane_key(lane))  # fmt: skip
+
+    def people(self) -> str:
+        """Whom the count is about."""
+        return _PEOPLE[self.who]
 
     def results(self, facts: RunFacts) -> list[CriterionResult]:
         """One result: how many, and the first."""
         allowed: int = getattr(self.model, "max_count", 0)
-        people = _PEOPLE[self.who]
         noun = self.nouns[self.count != 1]
-        sentence = f"{self.count or 'no'} {noun} ({people})"
+        words = phrase("{count:d} {noun!s} ({people!s})")
+        if not self.count:
+            words = phrase("no {noun!s} ({people!s})")
+        sentence = say(words, count=self.count, noun=noun, people=self.people())
         where, when = "", None
         if self.first is not None:
             when = seconds(self.first.t_ns)
             where = self.first.text or self.context.where(self.first)
-            sentence += f"; first at {when:.2f} s: {self.story(self.first)}"
+            story = self.story(self.first)
             if self.first.text:
-                sentence += f" ({self.first.text})"
+                story = say("{story!s} ({text!s})", story=story, text=self.first.text)
+            sentence = say(
+                "{counted!s}; first at {t_s:.2f} s: {story!s}",
+                counted=sentence,
+                t_s=when,
+                story=story,
+            )
         return [
             CriterionResult(
                 self.model.kind, self.count <= allowed, sentence, float(self.count), float(allowed), "", when, where
@@ -61,21 +85,22 @@ class Collisions(Counting):
     """no_collision."""
 
     kinds = (EventKind.COLLISION,)
-    nouns = ("collision", "collisions")
+    nouns = (phrase("collision"), phrase("collisions"))
 
     def story(self, event: Event) -> str:
         """Who with whom, how fast."""
         context = self.context
-        return (
-            f"{context.name(event.actor)} with {context.name(event.other)} at {event.value:.1f} m/s"
-        )
+        one, other = context.name(event.actor), context.name(event.other)
+        return say(
+            "{one!s} with {other!s} at {speed_mps:.1f} m/s", one=one, other=other, speed_mps=event.value
+        )  # fmt: skip
 
 
 class RedLights(Counting):
     """no_red_light."""
 
     kinds = (EventKind.RED_LIGHT,)
-    nouns = ("red light run", "red lights run")
+    nouns = (phrase("red light run"), phrase("red lights run"))
 
     def counts(self, event: Event) -> bool:
         """Red that began less than the grace ago is forgiven."""
@@ -84,21 +109,23 @@ class RedLights(Counting):
 
     def story(self, event: Event) -> str:
         """Who, where, how late."""
-        return f"{super().story(event)}, {event.value:.2f} s after red began"
+        return say(
+            "{story!s}, {late_s:.2f} s after red began", story=super().story(event), late_s=event.value
+        )  # fmt: skip
 
 
 class Lanes(Counting):
     """lane_rules."""
 
     kinds = (EventKind.BUS_LANE, EventKind.OFF_ROAD)
-    nouns = ("lane rule broken", "lane rules broken")
+    nouns = (phrase("lane rule broken"), phrase("lane rules broken"))
 
 
 class Background(Counting):
     """background_clean."""
 
     kinds = (EventKind.COLLISION, EventKind.RED_LIGHT, EventKind.BUS_LANE, EventKind.OFF_ROAD)
-    nouns = ("rule broken", "rules broken")
+    nouns = (phrase("rule broken"), phrase("rules broken"))
 
     def __init__(self, model: Any, context: Context) -> None:
         super().__init__(model, context)
@@ -113,17 +140,19 @@ class Background(Counting):
 
     def story(self, event: Event) -> str:
         """The kind first."""
-        return f"{event.kind.name.lower()}, {super().story(event)}"
+        return say("{kind!s:s}, {story!s}", kind=_KINDS[event.kind], story=super().story(event))
 
     def results(self, facts: RunFacts) -> list[CriterionResult]:
         """Adds the count of each kind to the sentence."""
         (result,) = super().results(facts)
         parts = ", ".join(
-            f"{count} {kind.name.lower()}" for kind, count in self.by_kind.items() if count
+            say("{count:d} {kind!s:s}", count=count, kind=_KINDS[kind])
+            for kind, count in self.by_kind.items()
+            if count
         )
         if not parts:
             return [result]
-        sentence = f"{result.sentence}; in all {parts}"
+        sentence = say("{counted!s}; in all {parts!s}", counted=result.sentence, parts=parts)
         return [
             CriterionResult(
                 result.name, result.passed, sentence, result.value, result.limit, "", result.t_s, result.where
@@ -135,18 +164,12 @@ class SignalPhases(Counting):
     """signal_rules."""
 
     kinds = (EventKind.SIGNAL_RULE,)
-    nouns = ("phase rule broken", "phase rules broken")
+    nouns = (phrase("phase rule broken"), phrase("phase rules broken"))
 
     def story(self, event: Event) -> str:
         """Which group, which rule."""
-        return f"group {event.other}, rule {event.value:.0f}"
+        return say("group {group:d}, rule {rule:.0f}", group=event.other, rule=event.value)
 
-    def results(self, facts: RunFacts) -> list[CriterionResult]:
-        """The people in the sentence are controllers."""
-        (result,) = super().results(facts)
-        sentence = result.sentence.replace("(anybody)", "(signal controllers)")
-        return [
-            CriterionResult(
-                result.name, result.passed, sentence, result.value, result.limit, "", result.t_s, result.where
-            )
-        ]  # fmt: skip
+    def people(self) -> str:
+        """Nobody on the road: the controllers."""
+        return phrase("signal controllers")

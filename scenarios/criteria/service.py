@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from protocols.judging import Event, EventKind, RunFacts, TraceBlock
+from protocols.sentence import phrase, say
 from scenarios.criteria.context import Context, Quiet, seconds
 from scenarios.verdict import CriterionResult
 
@@ -69,7 +70,7 @@ class Stations(Quiet):
         station, t_s, where = (
             event.other,
             seconds(event.t_ns),
-            event.text or f"station {event.other}",
+            event.text or say("station {number:d}", number=event.other),
         )
         if event.kind == EventKind.STOPPED_AT_STATION:
             service.stop_offset_m[station] = event.value
@@ -96,54 +97,63 @@ class Stations(Quiet):
             asked = self.model.min_served
             needed = sum(not stop.on_call for stop in stops[name]) if asked is None else asked
             enough = service.served >= needed and not service.missed
-            sentence = f"{name} served {service.served} stations of at least {needed}, passed {service.missed} it had to serve"
-            prefix = f"station_stops/{name}"
+            sentence = say(
+                "{name:s} served {served:d} stations of at least {needed:d}, passed {missed:d} it had to serve",
+                name=name, served=service.served, needed=needed, missed=service.missed,
+            )  # fmt: skip
             out.append(
                 CriterionResult(
-                    f"{prefix} served", enough, sentence, float(service.served), float(needed), "",
+                    say("station_stops/{name:s} served", name=name), enough, sentence, float(service.served), float(needed), "",
                     service.first_missed_s,
                 )
             )  # fmt: skip
-            fault = f", first: {service.first_fault}" if service.faults else ""
+            sentence = say(
+                "{name:s}: {times:d} times doors opened on the wrong side or while moving", name=name, times=service.faults
+            )  # fmt: skip
+            if service.faults:
+                sentence = say("{faults!s}, first: {first!s}", faults=sentence, first=service.first_fault)  # fmt: skip
             out.append(
                 CriterionResult(
-                    f"{prefix} door faults", service.faults == 0,
-                    f"{name}: {service.faults} times doors opened on the wrong side or while moving{fault}",
+                    say("station_stops/{name:s} door faults", name=name), service.faults == 0, sentence,
                     float(service.faults), 0.0, "", service.first_fault_s,
                 )
             )  # fmt: skip
-            for what, worst, limit, words in (
+            for title, worst, limit, words in (
                 (
-                    "along",
+                    phrase("station_stops/{name:s} along"),
                     service.along,
                     self.model.along_m,
-                    "stopped at most {:+.3f} m from the stop point",
+                    phrase("{name:s} stopped at most {value_m:+.3f} m from the stop point, {station!s}"),
                 ),
                 (
-                    "gap",
+                    phrase("station_stops/{name:s} gap"),
                     service.gap,
                     self.model.gap_m,
-                    "docked at most {:+.3f} m from the docking line",
+                    phrase("{name:s} docked at most {value_m:+.3f} m from the docking line, {station!s}"),
                 ),
-            ):
+            ):  # fmt: skip
                 if worst.value is None:
                     if service.served:
-                        sentence = f"{name}: doors opened without a stop at the station"
-                        out.append(CriterionResult(f"{prefix} {what}", False, sentence))
+                        sentence = say("{name:s}: doors opened without a stop at the station", name=name)  # fmt: skip
+                        out.append(CriterionResult(say(title, name=name), False, sentence))
                     continue
                 passed = abs(worst.value) <= limit
-                sentence = f"{name} {words.format(worst.value)}, {worst.where}"
+                sentence = say(words, name=name, value_m=worst.value, station=worst.where)
                 out.append(
                     CriterionResult(
-                        f"{prefix} {what}", passed, sentence, abs(worst.value), limit, "m", worst.t_s, worst.where
+                        say(title, name=name), passed, sentence, abs(worst.value), limit, "m", worst.t_s, worst.where
                     )
                 )  # fmt: skip
             speed = service.rolling.value or 0.0
             limit = self.model.standstill_mps
-            sentence = f"{name} moved at most {speed:.3f} m/s with open doors"
+            sentence = say(
+                "{name:s} moved at most {speed_mps:.3f} m/s with open doors",
+                name=name,
+                speed_mps=speed,
+            )
             out.append(
                 CriterionResult(
-                    f"{prefix} doors", speed <= limit, sentence, speed, limit, "m/s", service.rolling.t_s
+                    say("station_stops/{name:s} doors", name=name), speed <= limit, sentence, speed, limit, "m/s", service.rolling.t_s
                 )
             )  # fmt: skip
         return out
@@ -159,16 +169,22 @@ class Arrivals(Quiet):
         for name in self.context.chosen(self.model.vehicles):
             by_s = self.model.by_s or deadlines[name] or facts.duration_s
             at_s = facts.arrived_s.get(name)
+            title = say("arrival/{name:s}", name=name)
             if at_s is None:
-                sentence = f"{name} did not reach its destination within {facts.duration_s:.0f} s"
-                out.append(CriterionResult(f"arrival/{name}", False, sentence, None, by_s, "s"))
-            else:
-                sentence = f"{name} arrived at {at_s:.1f} s, due by {by_s:.1f} s"
-                out.append(
-                    CriterionResult(
-                        f"arrival/{name}", at_s <= by_s, sentence, at_s, by_s, "s", at_s
-                    )
+                sentence = say(
+                    "{name:s} did not reach its destination within {duration_s:.0f} s",
+                    name=name,
+                    duration_s=facts.duration_s,
                 )
+                out.append(CriterionResult(title, False, sentence, None, by_s, "s"))
+            else:
+                sentence = say(
+                    "{name:s} arrived at {at_s:.1f} s, due by {by_s:.1f} s",
+                    name=name,
+                    at_s=at_s,
+                    by_s=by_s,
+                )
+                out.append(CriterionResult(title, at_s <= by_s, sentence, at_s, by_s, "s", at_s))
         return out
 
 
@@ -191,7 +207,7 @@ class Timetable(Quiet):
         ):
             return
         side = self.early if event.value < 0 else self.late
-        where = event.text or f"station {event.other}"
+        where = event.text or say("station {number:d}", number=event.other)
         side[name].take(event.value, seconds(event.t_ns), where)
 
     def results(self, facts: RunFacts) -> list[CriterionResult]:
@@ -199,20 +215,31 @@ class Timetable(Quiet):
         out = []
         for name in self.early:
             if self.early[name].value is None and self.late[name].value is None:
-                sentence = f"{name} left no station that has a planned time"
-                out.append(CriterionResult(f"timetable/{name}", False, sentence))
+                sentence = say("{name:s} left no station that has a planned time", name=name)
+                out.append(CriterionResult(say("timetable/{name:s}", name=name), False, sentence))
                 continue
-            for word, worst, limit in (
-                ("early", self.early[name], self.model.early_s),
-                ("late", self.late[name], self.model.late_s),
+            for word, worst, limit, words, placed in (
+                (
+                    phrase("early"),
+                    self.early[name],
+                    self.model.early_s,
+                    phrase("{name:s} left at most {value_s:.1f} s early"),
+                    phrase("{name:s} left at most {value_s:.1f} s early, {station!s}"),
+                ),
+                (
+                    phrase("late"),
+                    self.late[name],
+                    self.model.late_s,
+                    phrase("{name:s} left at most {value_s:.1f} s late"),
+                    phrase("{name:s} left at most {value_s:.1f} s late, {station!s}"),
+                ),
             ):
                 value = abs(worst.value or 0.0)
-                sentence = f"{name} left at most {value:.1f} s {word}" + (
-                    f", {worst.where}" if worst.value is not None else ""
-                )
+                words = words if worst.value is None else placed
+                sentence = say(words, name=name, value_s=value, station=worst.where)
                 out.append(
                     CriterionResult(
-                        f"timetable/{name} {word}", value <= limit, sentence, value, limit, "s", worst.t_s, worst.where
+                        say("timetable/{name:s} {side!s}", name=name, side=word), value <= limit, sentence, value, limit, "s", worst.t_s, worst.where
                     )
                 )  # fmt: skip
         return out

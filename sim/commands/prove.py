@@ -84,6 +84,7 @@ def prove(
     from sim.prove.run import Answer
     from sim.prove.run import prove as run_proof
     from sim.prove.variants import chosen
+    from sim.stopping import stoppable
 
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     overrides = list(set_ or [])
@@ -104,7 +105,8 @@ def prove(
             why = answer.error or answer.difference or answer.variant.varies
             typer.echo(f"{name:<10} {answer.digest or '-':<16}  {word:<9} {why}")
 
-    proof = run_proof(spec, scenario, base, folder, variants, jobs=jobs, tell=tell)
+    with stoppable():
+        proof = run_proof(spec, scenario, base, folder, variants, jobs=jobs, tell=tell)
     kept = {k: v for k, v in machine().items() if k not in ("load_1min", "spin_s")}
     signed = certificate.certify(proof, kept, started, signer, is_one_time=key is None)
     certificate.write(folder / "certificate.json", signed)

@@ -46,6 +46,9 @@ def shrink(
     duration: Annotated[
         float | None, typer.Option(metavar="S", help="Another duration than the scene's, in s.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file to write, if it is there.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
 ) -> None:
     """Take away actors, time and parameters as long as the scene fails for the same reason; write what is left."""
@@ -57,17 +60,22 @@ def shrink(
     if duration is not None:
         overrides.append(f"duration_s={duration}")
     from protocols.errors import InfrastructureError
+    from sim.report.console import Progress
     from sim.shrink.run import shrink as run_shrink
     from sim.shrink.source import failing_scene, is_reproduced, written
 
     spec, map_path = failing_scene(source, overrides)
     name = f"{spec.name}-min"[:64]
     path = out or (library or Path()) / f"{name}.toml"
-    _check_target(path, source)
+    _check_target(path, source, force)
     tell = None if quiet else lambda line: typer.echo(line, err=True)
-    found = run_shrink(spec, map_path.parent, wanted=reason, budget=runs, tell=tell)
-    written(path, found, spec, map_path, source)
-    if not is_reproduced(path, found.reason):
+    with Progress(spec.name, None, quiet=True) as bar:  # for its way with Ctrl-C and SIGTERM
+        found = run_shrink(
+            spec, map_path.parent, wanted=reason, budget=runs, tell=tell, progress=bar
+        )
+        written(path, found, spec, map_path, source)
+        is_right = is_reproduced(path, found.reason)
+    if not is_right:
         raise InfrastructureError(
             f"{path}: does not fail as the search says; this is a fault of icv."
         )
@@ -81,8 +89,8 @@ def shrink(
         typer.echo("  smallest: with any single actor less it does not fail so")
 
 
-def _check_target(path: Path, source: str) -> None:
-    """Before the search, which takes minutes: InputError when the scene cannot be written to `path` or would overwrite its source."""
+def _check_target(path: Path, source: str, is_forced: bool) -> None:
+    """Before the search, which takes minutes: InputError when the scene cannot be written to `path` or would overwrite something."""
     from protocols.errors import InputError
     from scenarios.load import library
 
@@ -90,4 +98,8 @@ def _check_target(path: Path, source: str) -> None:
         raise InputError(f"--out {path}: is a folder; expected a file to write, or give --library.")
     if path.resolve() in {Path(source).resolve(), library().get(source, Path(source)).resolve()}:
         raise InputError(f"--out {path}: that is the failing scene itself; give another file.")
+    if path.exists() and not is_forced:
+        raise InputError(
+            f"{path}: exists already; expected a new file. Name another one with --out, or replace it with --force."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -61,13 +61,14 @@ def view(
     from tempfile import TemporaryDirectory
 
     from protocols.errors import InputError
+    from sim.stopping import stoppable
     from sim.viewer.server import listen, make_app, make_server
     from sim.viewer.shelf import Shelf
 
     if map_ is not None and not map_.is_file():
         raise InputError(f"--map {map_}: no such file; expected the runs' road file (.xodr).")
     root = what if what is not None else Path("runs")
-    with ExitStack() as stack:
+    with stoppable(), ExitStack() as stack:
         if live is not None:
             from sim.viewer.tapped import TapRecorder
 
@@ -83,11 +84,13 @@ def view(
             recorder.wait()
             shelf = Shelf(root, map_, live=root / "live.mcap")
         else:
-            if not root.exists():
+            if not (root.is_file() or root.is_dir()):
+                what_is_it = "neither a file nor a folder" if root.exists() else "no such file or folder"  # fmt: skip
                 raise InputError(
-                    f"{root}: no such file or folder; give a log (*.mcap) or a folder with logs."
+                    f"{root}: {what_is_it}; give a log (*.mcap) or a folder with logs."
                 )
             shelf = Shelf(root.resolve(), map_)
+            shelf.check()
         app = make_app(shelf, {host, *(name or ())})
         listener = listen(host, port)
         stack.callback(listener.close)

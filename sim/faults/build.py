@@ -10,6 +10,7 @@ from protocols.bus import Bus
 from protocols.errors import ConfigError
 from protocols.judging import Event, EventKind
 from protocols.roads.network import RoadNetwork
+from protocols.sentence import say
 from protocols.simtime import NS_PER_MS, NS_PER_S
 from protocols.topics import TOPICS
 from scenarios.fault_spec import (
@@ -110,9 +111,11 @@ def _events(
     at = window(index, fault)
     unit = getattr(fault, "unit", "")
     actor = actors.get(unit, 0)
-    text = f"faults.{index}: {fault.kind}" + (f" of {unit}" if unit else "")
+    text = say("faults.{index:d}: {kind!s:s}", index=index, kind=fault.kind)
+    if unit:
+        text = say("{fault!s} of {unit}", fault=text, unit=unit)
     if hasattr(fault, "sensor"):
-        text += f", {fault.sensor}"
+        text = say("{fault!s}, {sensor}", fault=text, sensor=fault.sensor)
     out = [(at.from_ns, EventKind.FAULT_STARTED)]
     if at.to_ns != FOREVER_NS:
         out.append((at.to_ns, EventKind.FAULT_ENDED))
@@ -156,5 +159,10 @@ def _unit(units: Collection[str], name: str, where: str) -> None:
         known = sorted(units)
         close = difflib.get_close_matches(name, known, 3, 0.4) or known
         raise ConfigError(
-            f"{where}: no unit '{name}' in this scene. Nearest known: {', '.join(close)}."
+            say(
+                "{where}: no unit '{name}' in this scene. Nearest known: {names}.",
+                where=where,
+                name=name,
+                names=", ".join(close),
+            )
         )

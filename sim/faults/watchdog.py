@@ -20,6 +20,7 @@ from protocols.judging import Event, EventKind
 from protocols.messages import BsmFlag, Light, SignalCommand, VehicleCommand
 from protocols.participant import Outbox
 from protocols.roads.network import Bool, RoadNetwork
+from protocols.sentence import say
 from protocols.simtime import NS_PER_S
 
 _FILE = Path(__file__).with_name("watchdog.toml")
@@ -79,14 +80,16 @@ class Watchdog:
     def _substitute(self, t_ns: int, name: str, unit: _Watched) -> Outbox | None:
         silent_s = (t_ns - unit.heard_ns) / NS_PER_S
         if unit.actor:
-            self._tell(t_ns, unit.actor, silent_s, f"{name} is silent: its vehicle brakes")
+            self._tell(
+                t_ns, unit.actor, silent_s, say("{unit} is silent: its vehicle brakes", unit=name)
+            )
             last = unit.vehicle or VehicleCommand(t_ns, 0.0, 0.0, 0, 0)
             decel = numbers()["vehicle.decel_mps2"]
             command = replace(last, t_ns=t_ns, accel_mps2=-decel, flags=last.flags | _ALERT)
             return Outbox(vehicle=command)
         if unit.signals is None:
             return None
-        self._tell(t_ns, 0, silent_s, f"{name} is silent: its lights flash yellow")
+        self._tell(t_ns, 0, silent_s, say("{unit} is silent: its lights flash yellow", unit=name))
         group = unit.signals.group
         off = np.where(self._is_pedestrian[group], int(Light.DARK), int(Light.FLASHING_YELLOW))
         return Outbox(signals=SignalCommand(t_ns, group, off.astype(np.uint8)))

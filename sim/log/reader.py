@@ -17,6 +17,7 @@ from protocols import topics
 from protocols.columns import Layout
 from protocols.errors import CodecError, LogError
 from protocols.roads.network import U8
+from protocols.sentence import say
 from protocols.v1 import log_pb2, world_pb2
 from sim.log import header as header_module
 from sim.log.header import RunHeader
@@ -80,7 +81,10 @@ class LogReader:
         )
         ends = [chunk.end_ns for chunk in self._scan.chunks if chunk.is_whole]
         end_s = (max(stamps + ends) - self._header.epoch_ns) / 1e9
-        return f"{self._scan.lost}; its records up to t={end_s:.2f} s are there, what came after is missing"
+        return say(
+            "{lost!s}; its records up to t={end_s:.2f} s are there, what came after is missing",
+            lost=self._scan.lost, end_s=end_s,
+        )  # fmt: skip
 
     def header(self) -> RunHeader:
         """The run's header."""

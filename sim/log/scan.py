@@ -20,6 +20,7 @@ from mcap.exceptions import McapError
 from mcap.records import Channel, Header, Schema
 
 from protocols.errors import LogError
+from protocols.sentence import phrase, say
 from sim.log.container import MAGIC, PROFILE
 
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX, _END = 1, 2, 3, 4, 5, 6, 7, 15
@@ -69,19 +70,25 @@ def scan(path: Path, recover: bool) -> Scan:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise LogError(f"{path}: cannot be opened ({error.strerror})") from error
+        raise LogError(
+            say("{log}: cannot be opened ({why})", log=path, why=error.strerror)
+        ) from error
     with file:
         size = path.stat().st_size
         if file.read(8) != MAGIC:
             raise LogError(
-                f"{path}: {size} bytes that do not begin like an MCAP file; "
-                "give a log written by icv run (*.mcap)"
-            )
+                say(
+                    "{log}: {size:d} bytes that do not begin like an MCAP file; give a log written by icv run (*.mcap)",
+                    log=path, size=size,
+                )
+            )  # fmt: skip
         out = Scan(path)
         try:
             problem = _walk(file, size, out)
         except (McapError, struct.error, UnicodeDecodeError, OverflowError, EOFError) as error:
-            problem = f"a record before byte {file.tell()} is damaged ({error})"
+            problem = say(
+                "a record before byte {byte:d} is damaged ({why})", byte=file.tell(), why=error
+            )
         if problem is not None and not recover:
             raise LogError(
                 f"{path}: {problem}; its beginning can be read with recovery (`icv replay --recover`)"
@@ -91,7 +98,11 @@ def scan(path: Path, recover: bool) -> Scan:
             # Its index may be cut off: what is in it is then not known.
             out.chunks[-1].channels.clear()
         if not out.chunks:
-            raise LogError(f"{path}: {problem or 'no messages'}; nothing can be recovered")
+            raise LogError(
+                say(
+                    "{log}: {problem!s}; nothing can be recovered", log=path, problem=problem or phrase("no messages")
+                )
+            )  # fmt: skip
         return out
 
 
@@ -107,14 +118,20 @@ def _walk(file: BinaryIO, size: int, out: Scan) -> str | None:
             if chunk is not None:
                 out.chunks.append(chunk)
         if end > size:
-            return f"the file breaks off inside the record at byte {at} of {size}"
+            return say(
+                "the file breaks off inside the record at byte {byte:d} of {size:d}",
+                byte=at,
+                size=size,
+            )
         if opcode == _HEADER:
             header = Header.read(ReadDataStream(file))
             if header.profile != PROFILE:
                 raise LogError(
-                    f"{out.path}: an MCAP file with profile {header.profile!r}, expected "
-                    f"{PROFILE!r}; it was not written by icv run"
-                )
+                    say(
+                        "{log}: an MCAP file with profile {found!r}, expected {expected!r}; it was not written by icv run",
+                        log=out.path, found=header.profile, expected=PROFILE,
+                    )
+                )  # fmt: skip
         elif opcode == _INDEX and out.chunks and length >= 6:
             channel, records = struct.unpack("<HI", file.read(6))
             if records:
@@ -128,13 +145,15 @@ def _walk(file: BinaryIO, size: int, out: Scan) -> str | None:
         elif opcode == _FOOTER:
             file.seek(end)
             if file.read(8) != MAGIC:
-                return f"the file breaks off after its footer at byte {end} of {size}"
+                return say(
+                    "the file breaks off after its footer at byte {byte:d} of {size:d}", byte=end, size=size
+                )  # fmt: skip
             out.has_summary = True
             return None
         elif opcode == 0:
-            return f"opcode 0 at byte {at} of {size}"
+            return say("opcode 0 at byte {byte:d} of {size:d}", byte=at, size=size)
         at = end
-    return f"the file ends at byte {size} without a footer (the run was cut off)"
+    return say("the file ends at byte {size:d} without a footer (the run was cut off)", size=size)
 
 
 def _chunk(file: BinaryIO, at: int, length: int, size: int) -> Chunk | None:
@@ -169,10 +188,14 @@ def read_chunk(file: BinaryIO, chunk: Chunk, path: Path) -> bytes:
             raw = stream.read(chunk.size + 1)
     except zstandard.ZstdError as error:
         if chunk.is_whole:
-            raise LogError(f"{path}: the chunk at byte {chunk.at} is damaged ({error})") from error
+            raise LogError(
+                say("{log}: the chunk at byte {byte:d} is damaged ({why})", log=path, byte=chunk.at, why=error)
+            ) from error  # fmt: skip
         return b""
     if chunk.is_whole and (len(raw) != chunk.size or zlib.crc32(raw) != chunk.crc):
-        raise LogError(f"{path}: the chunk at byte {chunk.at} does not have its checksum")
+        raise LogError(
+            say("{log}: the chunk at byte {byte:d} does not have its checksum", log=path, byte=chunk.at)
+        )  # fmt: skip
     return raw
 
 

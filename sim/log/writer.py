@@ -23,6 +23,7 @@ from protocols.errors import CodecError, InfrastructureError
 from protocols.judging import TraceBlock
 from protocols.messages import VehicleCommand
 from protocols.roads.network import U8, U32
+from protocols.sentence import say
 from protocols.v1 import log_pb2, unit_pb2, world_pb2
 from protocols.wire import packed, text, varint
 from sim.log import header
@@ -123,9 +124,11 @@ class LogWriter:
         if rows < 0:
             row = -1 - rows
             raise InfrastructureError(
-                f"the world's state is not finite at t={t_ns / 1e9:.2f} s: actor {states.id[row]} "
-                f"has x_m = {states.x_m[row]}, speed_mps = {states.speed_mps[row]}"
-            )
+                say(
+                    "the world's state is not finite at t={t_s:.2f} s: actor {actor:d} has x_m = {x_m}, speed_mps = {speed_mps}",
+                    t_s=t_ns / 1e9, actor=states.id[row], x_m=states.x_m[row], speed_mps=states.speed_mps[row],
+                )
+            )  # fmt: skip
         ids = buffer.u32[0, :rows]
         if not np.array_equal(ids, self._ids):
             self._describe(t_ns, states, statics, ids)

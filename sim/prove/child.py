@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +24,8 @@ from sim.log.digest import TickDigest
 from sim.log.replay import Recorded, ReplayCheck, load
 from sim.prove.records import records_sha256
 from sim.prove.variants import Surroundings, order
+from sim.stopping import stoppable
+from sim.suite.worker import end_with_parent
 from sim.unit_main import run_unit
 
 
@@ -51,26 +53,26 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         logging.basicConfig(level=logging.DEBUG, filename=str(out / "debug.txt"))
     plain = load(Path(job["plain"])) if job["plain"] else None
     check = _Counting(plain)
+    scratch = job["scratch"]
     hosts: list[subprocess.Popen[bytes]] = []
-    with tempfile.TemporaryDirectory(prefix="icv-prove-") as folder:
-        carrier = None
-        if around.layout == "a process a unit":
-            carrier = Carrier()
-        elif around.layout == "all units in one other process":
-            carrier = Carrier(f"ipc://{folder}/bus", starts=False)
-            hosts.append(_host(spec, base, carrier.listen, out))
-        options = RunOptions(
-            order=order(around.order), record=around.is_recorded, picture=around.is_watched, check=check, carrier=carrier,
-            tap=f"ipc://{folder}/tap" if around.is_watched else "",
-        )  # fmt: skip
-        try:
-            outcome = run_scene(
-                spec, base, out, progress=_nothing if around.is_watched else None, options=options
-            )
-        finally:
-            for host in hosts:
-                host.kill()
-                host.wait()
+    carrier = None
+    if around.layout == "a process a unit":
+        carrier = Carrier()
+    elif around.layout == "all units in one other process":
+        carrier = Carrier(f"ipc://{scratch}/bus", starts=False)
+        hosts.append(_host(spec, base, carrier.listen, out))
+    options = RunOptions(
+        order=order(around.order), record=around.is_recorded, picture=around.is_watched, check=check, carrier=carrier,
+        tap=f"ipc://{scratch}/tap" if around.is_watched else "",
+    )  # fmt: skip
+    try:
+        outcome = run_scene(
+            spec, base, out, progress=_nothing if around.is_watched else None, options=options
+        )
+    finally:
+        for host in hosts:
+            host.kill()
+            host.wait()
     departure = check.finish() if plain is not None else None
     return {
         "digest": outcome.digest,
@@ -116,12 +118,19 @@ def hold_units(address: str, names: list[str]) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run what is asked for and write the answer; an error we know is an answer too."""
+    end_with_parent()
     job = json.loads(Path(arguments[0]).read_text())
     if len(arguments) == 1:
         hold_units(job["address"], job["names"])
         return
     try:
-        answer = run_job(job)
+        with stoppable():  # so that hosts and units end when the proof is stopped
+            signal.signal(
+                signal.SIGINT, signal.SIG_IGN
+            )  # Ctrl-C is the proof's, which then asks us
+            answer = run_job(job)
+    except KeyboardInterrupt:
+        return
     except IcvError as error:
         what = (
             InfrastructureError if error.exit_code == InfrastructureError.exit_code else type(error)
@@ -130,7 +139,7 @@ def main(arguments: list[str]) -> None:
     Path(arguments[1]).write_text(json.dumps(answer))
 
 
-def job_of(spec: SceneSpec, where: str, base: Path, out: Path, around: Surroundings, plain: Path | None) -> dict[str, Any]:  # fmt: skip
+def job_of(spec: SceneSpec, where: str, base: Path, out: Path, around: Surroundings, plain: Path | None, scratch: Path) -> dict[str, Any]:  # fmt: skip
     """A job as `run_job` takes it."""
     return {
         "scene": spec.model_dump(mode="json"),
@@ -139,6 +148,7 @@ def job_of(spec: SceneSpec, where: str, base: Path, out: Path, around: Surroundi
         "out": str(out.resolve()),
         "around": asdict(around),
         "plain": "" if plain is None else str(plain.resolve()),
+        "scratch": str(scratch),
     }
 
 

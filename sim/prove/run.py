@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from sim.diff.first import FirstDifference, first_difference
 from sim.log.header import RunHeader
 from sim.log.reader import LogReader
 from sim.prove.child import job_of
+from sim.prove.children import Children, scratch
 from sim.prove.records import first_other_record
 from sim.prove.variants import PLAIN, Variant
 
@@ -79,58 +78,79 @@ def prove(
 
     `tell` hears of every run as it ends. An error of the plain run is raised; one of a variant is its answer.
     """
-    plain = _run(PLAIN, spec, where, base, out, None, child)
-    if plain.error is not None:
-        raise InfrastructureError(plain.error)
-    if tell is not None:
-        tell(plain)
-    log = out / PLAIN.name / "run.mcap"
-
-    def one(variant: Variant) -> Answer:
-        answer = _run(variant, spec, where, base, out, log, child, plain)
+    children = Children()
+    with scratch() as folder:
+        runs = _Runs(spec, where, base, out, Path(folder), child, children)
+        plain = runs.run(PLAIN)
+        if plain.error is not None:
+            raise InfrastructureError(plain.error)
         if tell is not None:
-            tell(answer)
-        return answer
+            tell(plain)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        answers = tuple(pool.map(one, variants))
-    return Proof(LogReader.open(log).header(), plain, answers)
+        def one(variant: Variant) -> Answer:
+            answer = runs.run(variant, plain)
+            if tell is not None:
+                tell(answer)
+            return answer
+
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                answers = tuple(pool.map(one, variants))
+            except BaseException:
+                children.stop()  # else the pool would wait for them
+                raise
+    return Proof(LogReader.open(runs.log).header(), plain, answers)
 
 
-def _run(
-    variant: Variant, spec: SceneSpec, where: str, base: Path, out: Path, log: Path | None, child: Sequence[str],
-    plain: Answer | None = None,
-) -> Answer:  # fmt: skip
-    folder = (out / variant.name).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    job, said = folder / "job.json", folder / "answer.json"
-    said.unlink(missing_ok=True)
-    around = variant.around
-    job.write_text(json.dumps(job_of(spec, where, base, folder, around, log)), encoding="utf-8")
-    env = {**os.environ, **around.environment()}
-    if around.is_cold:
-        env["NUMBA_CACHE_DIR"] = str(folder / "kernels")
-    done = subprocess.run(
-        [sys.executable, *child, str(job), str(said)], env=env, cwd=folder if around.is_elsewhere else None,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
-    )  # fmt: skip
-    if not said.is_file():
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"])[
-            -1
-        ]
-        sentence = f"{where}: the run '{variant.name}' ended with exit code {done.returncode}: {last[:300]}"
-        return Answer(variant, error=sentence)
-    answer: dict[str, Any] = json.loads(said.read_text())
-    if "error" in answer:
-        if plain is None and answer["kind"] != InfrastructureError.__name__:
-            raise getattr(errors, answer["kind"])(answer["error"])
-        return Answer(variant, error=answer["error"])
-    difference = None
-    if log is not None and plain is not None:
-        difference = _difference(variant, answer, log, folder / "run.mcap", plain)
-    return Answer(
-        variant, answer["ticks"], answer["digest"], answer["outcome"], answer["records_sha256"], difference
-    )  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Makes the runs of one proof."""
+
+    spec: SceneSpec
+    where: str
+    base: Path
+    out: Path
+    scratch: Path
+    child: Sequence[str]
+    children: Children
+
+    @property
+    def log(self) -> Path:
+        """Of the plain run."""
+        return self.out / PLAIN.name / "run.mcap"
+
+    def run(self, variant: Variant, plain: Answer | None = None) -> Answer:
+        """The scene as `variant` says, compared with `plain`."""
+        folder = (self.out / variant.name).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = self.scratch / variant.name
+        scratch.mkdir()
+        job, said = folder / "job.json", folder / "answer.json"
+        said.unlink(missing_ok=True)
+        around, log = variant.around, None if plain is None else self.log
+        table = job_of(self.spec, self.where, self.base, folder, around, log, scratch)
+        job.write_text(json.dumps(table), encoding="utf-8")
+        env = {**os.environ, **around.environment()}
+        if around.is_cold:
+            env["NUMBA_CACHE_DIR"] = str(folder / "kernels")
+        code, text = self.children.run(
+            [*self.child, str(job), str(said)], env, folder if around.is_elsewhere else None
+        )
+        if not said.is_file():
+            last = (text.strip().splitlines() or ["it said nothing"])[-1][:300]
+            sentence = f"{self.where}: the run '{variant.name}' ended with exit code {code}: {last}"
+            return Answer(variant, error=sentence)
+        answer: dict[str, Any] = json.loads(said.read_text())
+        if "error" in answer:
+            if plain is None and answer["kind"] != InfrastructureError.__name__:
+                raise getattr(errors, answer["kind"])(answer["error"])
+            return Answer(variant, error=answer["error"])
+        difference = None
+        if log is not None and plain is not None:
+            difference = _difference(variant, answer, log, folder / "run.mcap", plain)
+        return Answer(
+            variant, answer["ticks"], answer["digest"], answer["outcome"], answer["records_sha256"], difference
+        )  # fmt: skip
 
 
 def _difference(

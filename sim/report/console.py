@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -18,6 +16,7 @@ from scenarios.spec import SceneSpec
 from scenarios.verdict import Outcome, Verdict, from_error
 from sim.report.result import as_table, write_result
 from sim.report.tables import verdict_table
+from sim.stopping import interrupt, stoppable
 
 if TYPE_CHECKING:
     from sim.compose import RunOutcome
@@ -35,17 +34,15 @@ class Progress:
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._told = 0
-        self._is_stopped = False
-        self._before: dict[int, Any] = {}
+        self._stopped_by: KeyboardInterrupt | None = None
+        self._signals = stoppable(self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._is_stopped = True
-        raise KeyboardInterrupt
+        self._stopped_by = self._stopped_by or interrupt(number)
+        raise self._stopped_by
 
     def __enter__(self) -> Progress:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._stop)
+        self._signals.__enter__()
         if self._quiet:
             return self
         if sys.stderr.isatty():
@@ -61,8 +58,8 @@ class Progress:
 
     def __call__(self, t_s: float) -> None:
         """Simulated time `t_s` is done; KeyboardInterrupt when Ctrl-C was pressed and got lost."""
-        if self._is_stopped:
-            raise KeyboardInterrupt
+        if self._stopped_by is not None:
+            raise self._stopped_by
         if self._bar is not None and self._task is not None:
             of = f" of {self._duration_s:.0f}" if self._duration_s else ""
             self._bar.update(self._task, completed=t_s, where=f"{t_s:.0f}{of} s simulated")
@@ -82,8 +79,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._signals.__exit__(None, None, None)
         if self._bar is not None:
             self._bar.stop()
 

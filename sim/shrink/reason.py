@@ -2,8 +2,9 @@
 
 A reason is (kind, name, detail); two runs fail for the same reason when all three are equal.
 
-    kind "criterion"   name: as in the verdict ("comfort/bus1 jerk"); detail: who and what, without numbers: who
-                       came first, a sender, "late" or "never", "peak" or "share", whether anybody had asked
+    kind "criterion"   name: as in the verdict ("comfort/bus1 jerk"); detail: who, what and where, without numbers: who
+                       came first, a sender, "late" or "never", "peak" or "share", whether anybody had asked; and the
+                       road, stop line, station or signal group, so that the same rule broken elsewhere is another reason
     kind "error"       name: the unit ("rsu/J2"), else "the run"; detail: the sentence without ticks, times and numbers
     kind "crash"       an exception that nobody raised on purpose; name: its class; detail: as above
 
@@ -43,6 +44,12 @@ class Reason:
         return f"{self.name} ({self.detail})" if self.detail else self.name
 
     @property
+    def subject(self) -> str:
+        """Whom or what a criterion of several results is about: a vehicle, a topic; "" for others."""
+        found = re.match(r"[a-z_]+/([^ ]+)", self.name) if self.kind == "criterion" else None
+        return found.group(1) if found else ""
+
+    @property
     def criterion(self) -> str:
         """The kind of criterion in a scene file; "" for errors."""
         return re.split(r"[/ ]", self.name)[0] if self.kind == "criterion" else ""
@@ -56,7 +63,8 @@ def reasons_of(verdict: Verdict, facts: RunFacts, spec: SceneSpec) -> tuple[Reas
         if not result.passed:
             detail = _detail(result, facts, names)
             moment_s = None if result.t_s is None or detail == SHARE else float(result.t_s)
-            out.append(Reason("criterion", result.name, detail, moment_s, result.sentence))
+            where = ", ".join(filter(None, (detail, _area(result))))
+            out.append(Reason("criterion", result.name, where, moment_s, result.sentence))
     return tuple(out)
 
 
@@ -106,6 +114,18 @@ def _first(kind: str, sentence: str, vehicles: Sequence[str]) -> str:
         name = side.split(" ")[0]
         parts.append(name if name in vehicles else "background")
     return " with ".join(parts)
+
+
+def _area(result: CriterionResult) -> str:
+    """Where it was: the place that the verdict names; of a lane its road, since a lane changed on the way is no other failure."""
+    kind = re.split(r"[/ ]", result.name)[0]
+    if kind == "signal_rules":  # its place is a sentence with figures
+        found = re.search(r"first at [0-9.]+ s: (group \d+, rule \d+)", result.sentence)
+        return found.group(1) if found else ""
+    if kind == "message_periods":
+        return ""  # the sender, which is the detail
+    lane = re.fullmatch(r"lane (.+)/[^/]+/[^/]+", result.where)
+    return f"road {lane.group(1)}" if lane else result.where
 
 
 _COUNTED = ("no_collision", "no_red_light", "lane_rules", "background_clean", "signal_rules")

@@ -8,9 +8,10 @@ something never happened, the end of the run stays where it was, because less ti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from protocols.errors import ConfigError
 from scenarios.spec import SceneSpec
@@ -22,6 +23,7 @@ from sim.shrink.trial import OutOfRuns, Trials
 
 ROUNDS = 10
 MARGIN_S = 0.1  # behind the moment that decided
+_OF_VEHICLES = ("speed_limit", "station_stops", "comfort", "arrival", "timetable")
 _NEUTRAL = {"kind": "signal_rules"}  # so that a run without the error has something to pass
 
 
@@ -44,12 +46,15 @@ def shrink(
     wanted: str = "",
     budget: int = 500,
     tell: Callable[[str], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Shrunk:
     """The smallest scene that fails as `spec` does. `wanted`: part of the reason's name; default: the first reason.
 
+    `progress` is called as each run goes on, and may raise to end the search.
+
     ConfigError when `spec` does not fail, or not for that reason.
     """
-    trials = Trials(base, budget)
+    trials = Trials(base, budget, progress=progress)
     try:
         found = trials.reasons(spec)
     except OutOfRuns:
@@ -69,6 +74,18 @@ def shrink(
     is_minimal = search.run()
     after = (len(actors(search.spec)), search.spec.duration_s)
     return Shrunk(search.spec, search.reason, before, after, trials.runs, is_minimal)
+
+
+def narrowed(table: Mapping[str, Any], subject: str) -> Mapping[str, Any]:
+    """The criterion `table` for `subject` alone, where it names vehicles or topics: whoever it names cannot be taken away."""
+    if table.get("kind") == "message_periods":
+        gaps = {
+            topic: ms
+            for topic, ms in table.get("max_gap_ms", {}).items()
+            if topic.lower() == subject
+        }
+        return {**table, "max_gap_ms": gaps} if gaps else table
+    return {**table, "vehicles": [subject]} if table.get("kind") in _OF_VEHICLES else table
 
 
 @dataclass(slots=True)
@@ -108,9 +125,15 @@ class _Search:
         return True
 
     def _criteria(self) -> None:
-        """Only what tells; for an error one that always can be judged."""
-        asked = self.reason.criterion
-        table = tuple(t for t in self.spec.criteria if t.get("kind") == asked) or (_NEUTRAL,)
+        """Only what tells, about nobody else; for an error one that always can be judged."""
+        asked, subject = self.reason.criterion, self.reason.subject
+        table: tuple[Any, ...] = tuple(t for t in self.spec.criteria if t.get("kind") == asked)
+        table = table or (_NEUTRAL,)
+        narrow = tuple(narrowed(t, subject) for t in table)
+        if narrow != table and self._take(
+            self.spec.model_copy(update={"criteria": narrow}), f"only {subject} judged"
+        ):
+            table = narrow
         self._take(self.spec.model_copy(update={"criteria": table}), "one criterion")
         for k in range(len(self.spec.criteria) - 1, -1, -1):
             rest = (*self.spec.criteria[:k], *self.spec.criteria[k + 1 :])

@@ -26,6 +26,9 @@ class Trials:
     budget: int
     runs: int = 0
     tell: Callable[[], None] | None = None  # called after every run
+    progress: Callable[[float], None] | None = (
+        None  # called in each of them, with its simulated seconds
+    )
     _known: dict[str, tuple[Reason, ...]] = field(default_factory=dict)
 
     def reasons(self, spec: SceneSpec) -> tuple[Reason, ...]:
@@ -50,7 +53,9 @@ class Trials:
         try:
             checked = check_scene(spec.model_dump(mode="json"), spec.name)
             with tempfile.TemporaryDirectory(prefix="icv-shrink-") as folder:
-                outcome = run_scene(checked, self.base, Path(folder), options=options)
+                outcome = run_scene(
+                    checked, self.base, Path(folder), progress=self.progress, options=options
+                )
         except (InputError, NothingRanError):  # no scene any more
             return ()
         except Exception as error:

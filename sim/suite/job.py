@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import IcvError, InfrastructureError, InputError
+from protocols.sentence import say
 from scenarios.load import find_map, load_scene
 from scenarios.verdict import Outcome, Verdict, from_error
 from sim.compose import RunOptions, run_scene
@@ -41,28 +42,42 @@ def guarded(order: Order, body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         # A key path says where in the file; this says which file.
         text = str(error)
         verdict = from_error(
-            error if order.scene in text else type(error)(f"{order.scene}: {text}")
+            error
+            if order.scene in text
+            else type(error)(say("{scene}: {what!s}", scene=order.scene, what=text))
         )
     except IcvError as error:
         verdict = from_error(error)
     except MemoryError:
         _trace()
         verdict = _broken(
-            f"ran out of memory: the limit is {order.memory_mb} MB; allow more with --memory"
+            say(
+                "ran out of memory: the limit is {limit_mb:d} MB; allow more with --memory",
+                limit_mb=order.memory_mb,
+            )
         )
     except OSError as error:
         _trace()
         if error.errno in _DISK:
             verdict = _broken(
-                f"cannot write below {order.folder}: {error.strerror}; free space, or choose another --out"
+                say(
+                    "cannot write below {folder}: {why}; free space, or choose another --out",
+                    folder=order.folder,
+                    why=error.strerror,
+                )
             )
         else:
-            verdict = _broken(f"{type(error).__name__}: {error}; see {OUTPUT} beside its log")
+            what = f"{type(error).__name__}: {error}"
+            verdict = _broken(say("{what}; see {file} beside its log", what=what, file=OUTPUT))
     except Exception as error:
         _trace()
         what = (str(error).splitlines() or ["no message"])[0][:300]
         verdict = _broken(
-            f"{type(error).__name__}: {what}; a fault of icv, not of the scene: see {OUTPUT} beside its log"
+            say(
+                "{what}; a fault of icv, not of the scene: see {file} beside its log",
+                what=f"{type(error).__name__}: {what}",
+                file=OUTPUT,
+            )
         )
     return {"outcome": verdict.outcome.value, "sentence": verdict.sentence}
 
@@ -124,8 +139,12 @@ def _check_log(path: Path) -> None:
         end = file.read()
     if end != MAGIC:
         raise InfrastructureError(
-            f"{path}: the log is truncated: {size} bytes without the closing mark of an MCAP file; "
-            f"look at the disk, then run again"
+            say(
+                "{log}: the log is truncated: {size:d} bytes without the closing mark of an MCAP file; look at the disk, then run "
+                "again",
+                log=path,
+                size=size,
+            )
         )
 
 

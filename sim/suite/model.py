@@ -6,7 +6,7 @@ so results merge by id, never by arrival.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ class Task:
     suite: str = ""  # name of the suite it came from
     time_limit_s: float = 600.0  # wall
     memory_limit_mb: int = 4096
+    is_memory_set: bool = False  # by the suite or the command line, not by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class TaskResult:
     sentence: str
     digest: str = ""
     map_digest: str = ""
-    criteria: tuple[Mapping[str, Any], ...] = ()  # as in result.json
+    criteria: Sequence[Mapping[str, Any]] = ()  # as in result.json
     metrics: Mapping[str, float] = field(default_factory=dict)  # "bus1.max_jerk_mps3" -> value
     log: str = ""  # path of the log, relative to the suite's folder; "" when none was kept
     wall_s: float = 0.0
@@ -44,6 +45,7 @@ class TaskResult:
     worker: int = -1
     is_flaky: bool = False  # a repetition of the same task disagreed in outcome or digest
     scene_sha256: str = ""  # of the scene file as it was read; "" when it could not be
+    code_sha256: str = ""  # of the code that made it (`sim.suite.code`)
     is_carried: bool = False  # made by an earlier call (--resume, --only-failed), not by this one
     output: str = ""  # path of what the run printed, relative to the suite's folder; "" for nothing
 

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from scenarios.verdict import Outcome
+from sim.report import wording
 from sim.report.result import plain
 from sim.suite.model import SuiteResult, TaskResult
 
@@ -72,15 +73,18 @@ def write_page(result: SuiteResult, path: Path, folder: Path) -> Path:
     for one in result.results:
         groups.setdefault(_without_repeat(one), []).append(one.task.id)
     beside = path.resolve().parent
-    runs = [
-        _run(one, _links(one, folder.resolve(), beside))
-        | {"siblings": [place[name] for name in groups[_without_repeat(one)]] if one.is_flaky else []}
+    siblings = [
+        [place[name] for name in groups[_without_repeat(one)]] if one.is_flaky else []
         for one in ordered
-    ]  # fmt: skip
+    ]
+    runs = (  # one at a time: of many they would not fit into memory
+        plain(_run(one, _links(one, folder.resolve(), beside)) | {"siblings": beside_it})
+        for one, beside_it in zip(ordered, siblings, strict=True)
+    )
     rows = [_row(one) for one in ordered]
-    failing = _failing(rows, [run["siblings"] for run in runs])
+    failing = _failing(rows, siblings)
     first = failing[:_FIRST] if len(failing) > _FIRST + 1 else failing
-    text = environment.get_template("page.html").render(
+    parts = environment.get_template("page.html").generate(
         suite={
             "name": result.name,
             "outcome": result.outcome.value,
@@ -102,7 +106,8 @@ def write_page(result: SuiteResult, path: Path, folder: Path) -> Path:
         columns=_COLUMNS,
         outcome_word=_WORDS,
         mark=_MARKS,
-        data=plain({"runs": runs}),
+        runs=runs,
+        zh=_in_chinese(result, ordered),
         style=Markup(style),
         script=Markup(script),
         style_hash=_hash(style),
@@ -110,7 +115,8 @@ def write_page(result: SuiteResult, path: Path, folder: Path) -> Path:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(path.name + ".part")
-    half.write_bytes(text.encode("utf-8", "replace"))
+    with half.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        file.writelines(parts)
     half.replace(path)
     return path
 
@@ -164,7 +170,7 @@ def _row(one: TaskResult) -> dict[str, Any]:
         "is_flaky": one.is_flaky,
         "rank": _RANK.index(kind),
         "sentence": one.sentence,
-        "criteria": one.criteria,
+        "criteria": len(one.criteria),
         "passed": passed,
         "share": f"{passed / len(one.criteria):.6f}" if one.criteria else "",
         "wall_s": one.wall_s,
@@ -252,6 +258,25 @@ def _time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _in_chinese(result: SuiteResult, ordered: Sequence[TaskResult]) -> dict[str, str]:
+    """Recorded English -> Chinese, what is looked at first in front: there is an end to what is looked up."""
+    names: set[str] = set()
+    for one in ordered:
+        names.update(str(name) for name, _ in one.metrics.items())
+    return wording.dictionary(_sentences(result, ordered), sorted(names))
+
+
+def _sentences(result: SuiteResult, ordered: Sequence[TaskResult]) -> Iterator[str]:
+    """All that were recorded: of the suite, of its runs, of criteria that failed, of others."""
+    yield from (result.sentence, result.broken)
+    yield from (one.sentence for one in ordered)
+    for passed in (False, True):
+        for one in ordered:
+            for row in map(_criterion, one.criteria):
+                if row["passed"] == passed:
+                    yield from (row["name"], row["sentence"])
 
 
 def _hash(text: str) -> str:

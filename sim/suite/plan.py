@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from protocols.errors import ConfigError
+from protocols.sentence import say
 from scenarios.suites.load import Entry, Expansion, Problem, entry_id
 from sim.suite.model import Task, TaskResult
 
@@ -94,8 +95,12 @@ def parse_shard(text: str) -> tuple[int, int]:
 def nothing(plan: Plan, shard: str = "") -> str:
     """Why an empty plan is empty."""
     if shard:
-        return f"shard {shard} of {plan.name} holds no run; there are fewer runs than shards"
-    return f"{plan.name}: no scenario matched, so nothing ran"
+        return say(
+            "shard {shard} of {suite} holds no run; there are fewer runs than shards",
+            shard=shard,
+            suite=plan.name,
+        )
+    return say("{suite}: no scenario matched, so nothing ran", suite=plan.name)
 
 
 def _task(
@@ -121,4 +126,5 @@ def _task(
         suite=item.suite,
         time_limit_s=timeout_s or item.timeout_s or defaults.time_limit_s,
         memory_limit_mb=memory_mb or item.memory_mb or defaults.memory_limit_mb,
+        is_memory_set=bool(memory_mb or item.memory_mb),
     )

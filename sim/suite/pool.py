@@ -5,7 +5,8 @@ to one cannot disturb another's messages. A worker that dies, says nothing befor
 ended and replaced; its task becomes an infrastructure error that says what happened, and is not tried again.
 
 Supervision is our own because the pools at hand do not cover this: with Pebble 5.2 a worker that leaves with code 0 in the middle of
-a task is never missed, and all workers share one pipe; the standard library's executor gives up when a worker is killed.
+a task is never missed, and all workers share one pipe; the standard library's executor gives up when a worker is killed. What is no task
+of a suite has the same supervision through `sim.suite.calls`.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import selectors
 import signal
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from protocols.errors import InfrastructureError
+from protocols.sentence import phrase, say
 from scenarios.verdict import Outcome
 from sim.suite.model import Task, TaskResult
-from sim.suite.warm import one_thread
+from sim.suite.warm import no_main, one_thread
 from sim.suite.wire import OUTPUT, Lines, Order, pack_order
 from sim.suite.worker import resident_mb, serve
 from sim.timing import Clock
@@ -66,9 +69,15 @@ class _Worker:
     peak_mb: float = 0.0
 
 
-@dataclass(slots=True)
-class Pool:
-    """`run` makes all jobs with `count` workers. `stopped` is asked a few times a second: True ends everything at once."""
+Result = TypeVar("Result")
+
+
+@dataclass
+class Supervised(ABC, Generic[Result]):
+    """`run` makes all jobs with `count` workers. `stopped` is asked a few times a second: True ends everything at once.
+
+    What becomes of an answer, and of a job whose worker was lost, subclasses say.
+    """
 
     count: int
     stopped: Callable[[], bool] = lambda: False
@@ -78,15 +87,30 @@ class Pool:
     is_starting: bool = (
         False  # waits for the server process, and can be interrupted by an exception only
     )
+    is_kept: bool = False  # workers stay for the next `run`, until `close`
     _workers: dict[int, _Worker] = field(default_factory=dict)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _lost: int = 0
 
-    def run(self, jobs: Iterable[Job], finished: Finished, running: Running) -> bool:
+    @abstractmethod
+    def made(self, job: Job, message: dict[str, Any], number: int) -> Result:
+        """What worker `number` said about `job`."""
+
+    @abstractmethod
+    def failed(self, job: Job, why: str, number: int, wall_s: float, peak_mb: float) -> Result:
+        """Its worker died or was ended; `why` in words."""
+
+    def run(
+        self, jobs: Iterable[Job], finished: Callable[[Result], None], running: Running
+    ) -> bool:
         """Whether all were made; False when stopped. `finished` gets every result as it arrives."""
         waiting = deque(jobs)
         looked_ns = 0
+        is_done = False
         try:
+            for worker in self._workers.values():
+                if worker.is_ready:
+                    self._give(worker, waiting)
             while waiting or any(w.job is not None for w in self._workers.values()):
                 if self.stopped():
                     return False
@@ -104,9 +128,11 @@ class Pool:
                     running(
                         {w.job.task.id: w.t_s for w in self._workers.values() if w.job is not None}
                     )
+            is_done = True
             return True
         finally:
-            self.close()
+            if not (is_done and self.is_kept):
+                self.close()
 
     def close(self) -> None:
         """Nobody is left."""
@@ -137,11 +163,14 @@ class Pool:
         )
         self.is_starting = True
         try:
-            with one_thread():
+            with one_thread(), no_main():
                 process.start()
         except (OSError, EOFError) as error:
             raise InfrastructureError(
-                f"no worker process can be started ({type(error).__name__} {error}); free memory or processes, and try with fewer workers (-j)"
+                say(
+                    "no worker process can be started ({why}); free memory or processes, and try with fewer workers (-j)",
+                    why=f"{type(error).__name__} {error}",
+                )
             ) from error
         finally:
             self.is_starting = False
@@ -179,7 +208,7 @@ class Pool:
 
     # what they say -----------------------------------------------------------------------------------------------------
 
-    def _hear(self, worker: _Worker) -> Iterable[TaskResult]:
+    def _hear(self, worker: _Worker) -> Iterable[Result]:
         try:
             messages, is_open = worker.lines.read()
         except InfrastructureError as error:
@@ -194,10 +223,9 @@ class Pool:
                 worker.t_s = float(message["t_s"])
             elif message["kind"] == "result" and worker.job is not None:
                 job, worker.job = worker.job, None
-                result = as_result(job, message, worker.number)
-                yield result
+                yield self.made(job, message, worker.number)
                 if (
-                    result.outcome is Outcome.INFRASTRUCTURE_ERROR
+                    message["outcome"] == Outcome.INFRASTRUCTURE_ERROR.value
                     or message["resident_mb"] > job.order.memory_mb / 2
                 ):
                     worker.process.kill()  # whatever state it is in, the next task gets a fresh one
@@ -209,22 +237,25 @@ class Pool:
             if result_or_none is not None:
                 yield result_or_none
 
-    def _died(self, worker: _Worker) -> TaskResult | None:
+    def _died(self, worker: _Worker) -> Result | None:
         job, was_ready = worker.job, worker.is_ready
         worker.is_ready = False
         code = self._bury(worker)
         if job is not None:
-            return self._failed(worker, job, f"its worker {_ending(code)}")
+            return self._failed(worker, job, say("its worker {ending!s}", ending=_ending(code)))
         if not was_ready:
             self._lost += 1
             if self._lost >= _MAX_LOST:
                 raise InfrastructureError(
-                    f"{self._lost} workers in a row died before they were ready, the last one {_ending(code)}; "
-                    f"see what `icv doctor` says"
+                    say(
+                        "{number:d} workers in a row died before they were ready, the last one {ending!s}; see what `icv doctor` says",
+                        number=self._lost,
+                        ending=_ending(code),
+                    )
                 )
         return None
 
-    def _watch(self, worker: _Worker) -> Iterable[TaskResult]:
+    def _watch(self, worker: _Worker) -> Iterable[Result]:
         """End a worker whose time is up or that is too large."""
         now, job = self.clock(), worker.job
         if job is None:
@@ -236,17 +267,23 @@ class Pool:
         if spent_s > job.task.time_limit_s:
             yield self._end(
                 worker,
-                f"no end within {job.task.time_limit_s:g} s of wall time, at {worker.t_s:.1f} s simulated; "
-                f"its worker was ended. Allow more with --timeout",
+                say(
+                    "no end within {limit_s:g} s of wall time, at {t_s:.1f} s simulated; its worker was ended. Allow more with --timeout",
+                    limit_s=job.task.time_limit_s,
+                    t_s=worker.t_s,
+                ),
             )
         elif worker.peak_mb > job.order.memory_mb:
             yield self._end(
                 worker,
-                f"its worker held {worker.peak_mb:.0f} MB, the limit is {job.order.memory_mb} MB, and was ended; "
-                f"allow more with --memory",
+                say(
+                    "its worker held {peak_mb:.0f} MB, the limit is {limit_mb:d} MB, and was ended; allow more with --memory",
+                    peak_mb=worker.peak_mb,
+                    limit_mb=job.order.memory_mb,
+                ),
             )
 
-    def _end(self, worker: _Worker, why: str) -> TaskResult:
+    def _end(self, worker: _Worker, why: str) -> Result:
         job = worker.job
         worker.is_ready = False
         worker.process.kill()
@@ -255,7 +292,20 @@ class Pool:
             raise InfrastructureError(why)
         return self._failed(worker, job, why)
 
-    def _failed(self, worker: _Worker, job: Job, why: str) -> TaskResult:
+    def _failed(self, worker: _Worker, job: Job, why: str) -> Result:
+        wall_s = (self.clock() - worker.started_ns) / 1e9
+        return self.failed(job, why, worker.number, wall_s, worker.peak_mb)
+
+
+class Pool(Supervised[TaskResult]):
+    """The workers of a suite: what fails is a result like any other."""
+
+    def made(self, job: Job, message: dict[str, Any], number: int) -> TaskResult:
+        """The run's own result."""
+        return as_result(job, message, number)
+
+    def failed(self, job: Job, why: str, number: int, wall_s: float, peak_mb: float) -> TaskResult:
+        """An infrastructure error."""
         output = Path(job.order.folder) / OUTPUT
         has_output = output.is_file() and output.stat().st_size > 0
         if output.is_file() and not has_output:
@@ -265,9 +315,9 @@ class Pool:
             Outcome.INFRASTRUCTURE_ERROR,
             why,
             log=_log(job),
-            wall_s=(self.clock() - worker.started_ns) / 1e9,
-            peak_mb=worker.peak_mb,
-            worker=worker.number,
+            wall_s=wall_s,
+            peak_mb=peak_mb,
+            worker=number,
             output=f"{job.folder}/{OUTPUT}" if has_output else "",
         )
 
@@ -307,11 +357,11 @@ def as_result(job: Job, message: dict[str, Any], number: int) -> TaskResult:
 def _ending(code: int) -> str:
     """How a process ended, in words."""
     if code >= 0:
-        return f"left with code {code} in the middle of it"
+        return say("left with code {code:d} in the middle of it", code=code)
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
     if name == "SIGKILL":
-        return "was killed (SIGKILL): by somebody, or by a system out of memory"
-    return f"crashed ({name})"
+        return phrase("was killed (SIGKILL): by somebody, or by a system out of memory")
+    return say("crashed ({signal:s})", signal=name)

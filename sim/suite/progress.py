@@ -71,6 +71,11 @@ class Progress:
                 f"{name}: {counted(total, 'run')}{kept}, {counted(workers, 'worker')}, warming up"
             )
 
+    def note(self, line: str) -> None:
+        """Something that is worth knowing, before anything runs."""
+        if not self._quiet:
+            self._say(line)
+
     def finished(self, result: TaskResult) -> None:
         """One more result."""
         self._counts[result.outcome] += 1

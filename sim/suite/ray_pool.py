@@ -1,7 +1,9 @@
 """Jobs on a Ray cluster instead of local workers: placement, failure detection and retries of lost machines are Ray's.
 
 Every machine needs icv, the scene files and the suite's folder under the same paths (a shared disk). Each task runs in a worker process
-that Ray gives one processor and the task's memory, and takes back after a failure. Needs the extra `icv[ray]`.
+that Ray gives one processor and, where a limit is set for it, the task's memory, and takes back after a failure. So many tasks are in
+flight as keep every processor busy, more as the cluster grows: what waits, waits here, where an interrupt ends it at once. Needs the
+extra `icv[ray]`.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ import importlib
 import importlib.util
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError, InfrastructureError
+from protocols.sentence import say
 from scenarios.verdict import Outcome
-from sim.suite.model import TaskResult
+from sim.suite.model import Task, TaskResult
 from sim.suite.pool import Finished, Job, Running, as_result
 from sim.suite.wire import Order
 from sim.suite.worker import make
@@ -24,6 +28,9 @@ from sim.suite.worker import make
 LOCAL = "local"
 _RETRIES = 2  # of a task whose process or machine was lost
 _LOOK_S = 0.5
+_AHEAD = 2  # tasks in flight for each processor: one runs, one waits beside it
+_PATIENCE_S = 120.0  # for a machine large enough to come
+_MB = 1_000_000
 _GRACE_S = 10.0  # between the exception at the time limit and the end of the process
 
 
@@ -56,21 +63,32 @@ class RayPool:
 
     def _run(self, jobs: Sequence[Job], finished: Finished, running: Running) -> bool:
         ray = self._ray
-        remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_remote)
-        waiting: dict[Any, Job] = {}
-        for job in jobs:
-            Path(job.order.folder).mkdir(parents=True, exist_ok=True)
-            waiting[
-                remote.remote(self._job, os.fspath(Path.cwd()), job.order, job.task.time_limit_s)
-            ] = job
-        while waiting:
+        remote = ray.remote(_remote)
+        todo = deque(jobs)
+        flying: dict[Any, Job] = {}
+        looks: Counter[Any] = Counter()  # at tasks that no machine is large enough for
+        while todo or flying:
             if self._stopped():
-                for ref in waiting:
+                for ref in flying:
                     ray.cancel(ref, force=True)
                 return False
-            ready, _ = ray.wait(list(waiting), timeout=_LOOK_S)
+            for _ in range(room(ray.cluster_resources(), len(flying))):
+                if todo:
+                    job = todo.popleft()
+                    Path(job.order.folder).mkdir(parents=True, exist_ok=True)
+                    ref = remote.options(**asked(job.task)).remote(
+                        self._job, os.fspath(Path.cwd()), job.order, job.task.time_limit_s
+                    )
+                    flying[ref] = job
+            ready, _ = ray.wait(list(flying), timeout=_LOOK_S)
             for ref in ready:
-                finished(self._result(ref, waiting.pop(ref)))
+                finished(self._result(ref, flying.pop(ref)))
+            largest = largest_mb(ray.nodes())
+            for ref, job in list(flying.items()):
+                looks[ref] += asked(job.task).get("memory", 0) > largest * _MB
+                if looks[ref] * _LOOK_S > _PATIENCE_S:
+                    ray.cancel(ref, force=True)
+                    finished(_too_large(flying.pop(ref), largest))
             running({})
         return True
 
@@ -83,8 +101,39 @@ class RayPool:
             return TaskResult(
                 job.task,
                 Outcome.INFRASTRUCTURE_ERROR,
-                f"its worker on the cluster failed: {type(error).__name__}: {why}",
+                say(
+                    "its worker on the cluster failed: {why}", why=f"{type(error).__name__}: {why}"
+                ),
             )
+
+
+def asked(task: Task) -> dict[str, Any]:
+    """What Ray is asked for. Memory (bytes) only where somebody set a limit: the default is far above what runs take."""
+    options: dict[str, Any] = {"num_cpus": 1, "max_retries": _RETRIES}
+    return options | ({"memory": task.memory_limit_mb * _MB} if task.is_memory_set else {})
+
+
+def room(resources: Mapping[str, float], flying: int) -> int:
+    """How many more tasks may be in flight on a cluster with `resources`, as Ray tells them."""
+    return max(0, _AHEAD * max(1, int(resources.get("CPU", 0))) - flying)
+
+
+def largest_mb(nodes: Sequence[Mapping[str, Any]]) -> float:
+    """Memory of the largest machine, as `ray.nodes` tells it; 0 when there is none."""
+    sizes = [node.get("Resources", {}).get("memory", 0.0) for node in nodes if node.get("Alive")]
+    return float(max(sizes, default=0.0)) / _MB
+
+
+def _too_large(job: Job, largest: float) -> TaskResult:
+    return TaskResult(
+        job.task,
+        Outcome.INFRASTRUCTURE_ERROR,
+        say(
+            "asks for {limit_mb:d} MB, and for {patience_s:.0f} s no machine of the cluster had more than {largest_mb:.0f} MB; "
+            "allow less with --memory, or add a larger machine",
+            limit_mb=job.task.memory_limit_mb, patience_s=_PATIENCE_S, largest_mb=largest,
+        ),
+    )  # fmt: skip
 
 
 def _remote(job: str, cwd: str, order: Order, limit_s: float) -> dict[str, Any]:

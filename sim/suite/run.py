@@ -9,22 +9,24 @@ from __future__ import annotations
 import io
 import shutil
 import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self
 
 from protocols.errors import ConfigError, InfrastructureError
+from protocols.sentence import phrase, say
 from scenarios.verdict import Outcome, worst
 from sim.report.result import versions
+from sim.stopping import called, interrupt, stoppable
+from sim.suite.code import code_sha256
 from sim.suite.model import SuiteResult, Task, TaskResult
 from sim.suite.plan import Plan, group, nothing
 from sim.suite.pool import JOB, Finished, Job, Pool, Running, begin
-from sim.suite.progress import Progress, duration
+from sim.suite.progress import Progress, counted, duration
 from sim.suite.store import Store, mark_flaky
 from sim.suite.wire import Order
 from sim.timing import Clock
@@ -61,14 +63,12 @@ class Stop:
     """Remembers Ctrl-C and SIGTERM. The first asks the suite to end in order; one more, or one while it cannot ask, interrupts."""
 
     def __init__(self, must_raise: Callable[[], bool] = lambda: False) -> None:
-        self.number = 0
+        self.number = 0  # of the first signal
         self.must_raise = must_raise
-        self._before: dict[int, Any] = {}
+        self._signals = stoppable(self._asked)
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._asked)
+        self._signals.__enter__()
         return self
 
     def __exit__(
@@ -77,13 +77,12 @@ class Stop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._signals.__exit__(None, None, None)
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
-        again, self.number = self.number != 0, number
+        again, self.number = self.number != 0, self.number or number
         if again or self.must_raise():
-            raise KeyboardInterrupt
+            raise interrupt(self.number)
 
 
 def run_suite(plan: Plan, options: SuiteOptions) -> SuiteResult:
@@ -102,10 +101,11 @@ def run_suite(plan: Plan, options: SuiteOptions) -> SuiteResult:
         options.progress.begin(plan.name, len(plan.tasks), carried, options.workers)
 
         def finished(arrived: TaskResult) -> None:
-            kept = keeper.keep(arrived)
+            kept = keeper.keep(replace(arrived, code_sha256=code_sha256()))
             known[kept.task.id] = kept
             options.progress.finished(kept)
             store.add(kept)
+            known[kept.task.id] = store.keep(kept)
 
         broken = ""
         with Stop() as stop:
@@ -159,49 +159,72 @@ def _known(plan: Plan, options: SuiteOptions, store: Store) -> dict[str, TaskRes
                 f"{store.path}: holds '{result.task.id}', which these arguments do not give; "
                 f"expected the paths and options of the earlier call. Repeat them, or give another --out."
             )
-    if options.resume and earlier:
-        made_by = store.description().get("commit", "")
-        if made_by != commit():
-            raise ConfigError(
-                f"--resume: the results in {options.out} are by commit {made_by or '(none)'}, this is {commit() or '(none)'}; "
-                f"expected the same. Start anew with another --out."
-            )
+    other = [result for result in earlier if result.code_sha256 != code_sha256()]
+    if options.resume and other:
+        raise ConfigError(
+            f"--resume: {len(other)} of {len(earlier)} results in {options.out} are {_other_code(store.description())}, so they "
+            f"are not reused; expected the same code. Start anew with another --out."
+        )
     broken = {result.task.id for result in plan.known}
     bad = {
         group(result.task)
         for result in earlier
         if options.only_failed and (result.outcome is not Outcome.PASS or result.is_flaky)
     }
+    kept: dict[str, TaskResult] = {}
+    changed: dict[str, list[str]] = {}  # what is other now -> ids
     roads: dict[tuple[str, ...], str] = {}
-    return {
-        result.task.id: replace(result, task=tasks[result.task.id], is_carried=True)
-        for result in earlier
-        if group(result.task) not in bad
-        and result.task.id not in broken
-        and _still_holds(result, tasks[result.task.id], roads)
-    }
+    for result in earlier:
+        task = tasks[result.task.id]
+        if group(task) in bad or task.id in broken:
+            continue
+        what = _changed(result, task, roads)
+        if what:
+            changed.setdefault(what, []).append(task.id)
+        else:
+            kept[task.id] = replace(result, task=task, is_carried=True)
+    for what, ids in changed.items():
+        options.progress.note(
+            f"{counted(len(ids), 'earlier result')} not reused: {what} meanwhile ({ids[0]}{', ...' if ids[1:] else ''})"
+        )
+    return kept
 
 
-def _still_holds(result: TaskResult, task: Task, roads: dict[tuple[str, ...], str]) -> bool:
-    """Whether the earlier run was of this scene and road file as they are now, with these overrides.
+def _other_code(description: Mapping[str, Any]) -> str:
+    """In what way, as far as it can be told."""
+    then, now = description.get("commit", ""), commit()
+    if then != now:
+        return f"by commit {then or '(none)'}, this is {now or '(none)'}"
+    before, here = description.get("versions"), versions()
+    if isinstance(before, dict) and before != here:
+        name = next(name for name in {**before, **here} if before.get(name) != here.get(name))
+        return f"with {name} {before.get(name, '(none)')}, this is {here.get(name, '(none)')}"
+    return f"by other code: commit {now or '(none)'} as now, but files were edited in between"
+
+
+def _changed(result: TaskResult, task: Task, roads: dict[tuple[str, ...], str]) -> str:
+    """What of scene file, overrides and road file is not as it was for the earlier run; "" when it still holds.
 
     `roads` remembers the SHA-256 of road files: scene and what overrides its map -> digest.
     """
     from sim.suite.job import road_sha256, scene_sha256
 
-    same = (result.task.scene, result.task.overrides) == (task.scene, task.overrides)
-    if not same or result.scene_sha256 != scene_sha256(task.scene):
-        return False
+    if (result.task.scene, result.task.overrides) != (task.scene, task.overrides):
+        return "scene or overrides changed"
+    if result.scene_sha256 != scene_sha256(task.scene):
+        return "the scene file was edited"
     if not result.map_digest:  # it never got as far as the road
-        return True
+        return ""
     key = (task.scene, *(text for text in task.overrides if text.startswith("map")))
     if key not in roads:
         roads[key] = road_sha256(key[0], key[1:])
-    return result.map_digest == roads[key]
+    return "" if result.map_digest == roads[key] else "the road file was edited"
 
 
 def _about(plan: Plan) -> dict[str, Any]:
-    return {"name": plan.name, "commit": commit(), "versions": versions(), "seed": plan.seed}
+    return {
+        "name": plan.name, "commit": commit(), "code_sha256": code_sha256(), "versions": versions(), "seed": plan.seed,
+    }  # fmt: skip
 
 
 def _job(plan: Plan, task: Task, options: SuiteOptions) -> Job:
@@ -293,16 +316,18 @@ def _conclude(
         sentence = nothing(plan, options.shard)
     elif options.only_failed and not made and not not_run:
         outcome = Outcome.NOTHING_RAN
-        sentence = f"--only-failed: all {len(results)} runs passed before, so nothing ran"
+        sentence = say(
+            "--only-failed: all {count:d} runs passed before, so nothing ran", count=len(results)
+        )
     wall_s = (options.clock() - started_ns) / 1e9
     if broken:
-        sentence = f"the suite broke off: {broken} ({sentence})"
+        sentence = say("the suite broke off: {why!s} ({said!s})", why=broken, said=sentence)
     if stopped_by:
-        name = "Ctrl-C" if stopped_by == signal.SIGINT else signal.Signals(stopped_by).name
-        sentence = (
-            f"stopped by {name} after {duration(wall_s)}: {len(results)} of {len(plan.tasks)} ran, {len(not_run)} did not "
-            f"({sentence}); go on with --resume --out {options.out}"
-        )
+        sentence = say(
+            "stopped by {signal} after {after}: {ran:d} of {count:d} ran, {not_run:d} did not ({said!s}); go on with {option} --out {out}",
+            signal=called(stopped_by), after=duration(wall_s), ran=len(results), count=len(plan.tasks), not_run=len(not_run), said=sentence,
+            option="--only-failed" if options.only_failed else "--resume", out=options.out,
+        )  # fmt: skip
     return SuiteResult(
         name=plan.name,
         outcome=outcome,
@@ -323,25 +348,38 @@ def _conclude(
 def _sentence(results: Sequence[TaskResult], planned: int) -> str:
     """Counts, and the first that is not green."""
     if not results:
-        return f"none of {planned} ran"
+        return say("none of {count:d} ran", count=planned)
     counts = Counter(result.outcome for result in results)
     words = {
-        Outcome.FAIL: "failed", Outcome.BAD_INPUT: "bad input",
-        Outcome.INFRASTRUCTURE_ERROR: "infrastructure error", Outcome.NOTHING_RAN: "without anything to run",
+        Outcome.FAIL: phrase("{count:d} failed"), Outcome.BAD_INPUT: phrase("{count:d} bad input"),
+        Outcome.INFRASTRUCTURE_ERROR: phrase("{count:d} infrastructure error"),
+        Outcome.NOTHING_RAN: phrase("{count:d} without anything to run"),
     }  # fmt: skip
-    parts = [f"{counts[Outcome.PASS]} of {len(results)} passed"]
-    parts += [f"{counts[outcome]} {word}" for outcome, word in words.items() if counts[outcome]]
+    parts = [say("{passed:d} of {count:d} passed", passed=counts[Outcome.PASS], count=len(results))]
+    parts += [
+        say(word, count=counts[outcome]) for outcome, word in words.items() if counts[outcome]
+    ]
     num_flaky = len({group(result.task) for result in results if result.is_flaky})
     if num_flaky:
-        parts.append(f"{num_flaky} flaky (repetitions disagree in outcome or digest)")
+        parts.append(
+            say("{count:d} flaky (repetitions disagree in outcome or digest)", count=num_flaky)
+        )
     carried = sum(result.is_carried for result in results)
     if carried:
-        parts.append(f"{carried} known from an earlier call")
+        by_others = sum(r.is_carried and r.code_sha256 != code_sha256() for r in results)
+        if carried == by_others:
+            parts.append(say("{count:d} known from an earlier call by other code", count=carried))
+        else:
+            parts.append(say("{count:d} known from an earlier call", count=carried))
+            if by_others:
+                parts.append(say("{count:d} of them by other code", count=by_others))
     text = ", ".join(parts)
     bad = [result for result in results if result.outcome is not Outcome.PASS]
     worst_first = max(bad, key=lambda result: result.outcome.exit_code, default=None)
     if worst_first is not None:
         id_, why = worst_first.task.id, worst_first.sentence
-        return f"{text}; worst: {why if why.startswith(f'{id_}:') else f'{id_}: {why}'}"
+        if not why.startswith(f"{id_}:"):
+            why = say("{scene}: {what!s}", scene=id_, what=why)
+        return say("{counts!s}; worst: {why!s}", counts=text, why=why)
     flaky = next((result for result in results if result.is_flaky), None)
-    return text if flaky is None else f"{text}; first: {group(flaky.task)}"
+    return text if flaky is None else say("{counts!s}; first: {run:s}", counts=text, run=group(flaky.task))  # fmt: skip

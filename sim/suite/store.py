@@ -18,7 +18,10 @@ from typing import IO, Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from protocols.errors import ConfigError, InfrastructureError
+from protocols.sentence import say
+from sim.suite.code import code_sha256
 from sim.suite.model import SuiteResult, Task, TaskResult
+from sim.suite.spool import Spool
 
 RESULTS = "results.jsonl"
 SUITE = "suite.json"
@@ -39,6 +42,7 @@ class Store:
         self.path = folder / RESULTS
         self._file: IO[bytes] | None = None
         self._lock: IO[bytes] | None = None
+        self._spool: Spool | None = None
 
     def __enter__(self) -> Self:
         with _sentences(self.folder):
@@ -67,19 +71,29 @@ class Store:
         """Earlier results, the last of each task; a torn last line is left out. ConfigError for a file that is not ours."""
         if not self.path.is_file():
             return []
-        with _sentences(self.path):
+        found: dict[str, TaskResult] = {}
+        torn = False
+        with _sentences(self.path), self.path.open("rb") as file:
             if self.path.stat().st_size > _MAX_BYTES:
                 raise ConfigError(f"{self.path}: larger than {_MAX_BYTES} bytes; not a suite's.")
-            lines = self.path.read_bytes().split(b"\n")
-        torn = lines.pop()  # after the last newline: empty, or what a crash cut off
-        found = {
-            result.task.id: result
-            for number, line in enumerate(lines, 1)
-            for result in [_parse(self.path, number, line)]
-        }
+            number = 0
+            while line := file.readline(_MAX_LINE + 1):
+                number += 1
+                if not line.endswith(b"\n") and len(line) <= _MAX_LINE:
+                    torn = True  # what a crash cut off
+                    break
+                result = self.keep(_parse(self.path, number, line))
+                found[result.task.id] = result
         if torn:
             self._write_all(found.values())
         return list(found.values())
+
+    def keep(self, result: TaskResult) -> TaskResult:
+        """`result`, with what nobody looks at before the end on disk."""
+        if self._spool is None:
+            with _sentences(self.folder):
+                self._spool = Spool(self.folder)
+        return self._spool.keep(result)
 
     def add(self, result: TaskResult) -> None:
         """One more line, on disk before the next task ends."""
@@ -105,6 +119,7 @@ class Store:
                 "not_run": [task.id for task in result.not_run],
                 "is_interrupted": result.is_interrupted,
                 "commit": result.commit,
+                "code_sha256": code_sha256(),
                 "versions": dict(result.versions),
                 "machine": {
                     "started_utc": result.started_utc,
@@ -117,7 +132,7 @@ class Store:
     def describe(self, table: Mapping[str, Any]) -> None:
         """Write suite.json."""
         text = json.dumps(table, indent=2, sort_keys=True, ensure_ascii=False)
-        _replace(self.folder / SUITE, text.encode() + b"\n")
+        _replace(self.folder / SUITE, (text.encode(), b"\n"))
 
     def description(self) -> dict[str, Any]:
         """suite.json as it was left; empty when there is none."""
@@ -136,14 +151,14 @@ class Store:
         if self._file is not None:
             self._file.close()
             self._file = None
-        _replace(self.path, b"".join(to_line(result) for result in results))
+        _replace(self.path, map(to_line, results))
 
 
 def to_line(result: TaskResult) -> bytes:
     """One result as a line."""
     table = {name: getattr(result, name) for name in _FIELDS}  # asdict would copy every criterion
     table["task"] = {name: getattr(result.task, name) for name in _TASK_FIELDS}
-    table["metrics"] = dict(result.metrics)
+    table["criteria"], table["metrics"] = list(result.criteria), dict(result.metrics.items())
     machine = {name: table.pop(name) for name in _MACHINE}
     table["machine"] = {
         k: round(v, 6) if isinstance(v, float) else v for k, v in machine.items()
@@ -174,12 +189,12 @@ def _parse(path: Path, number: int, line: bytes) -> TaskResult:
         ) from None
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, parts: Iterable[bytes]) -> None:
     """Whole or not at all."""
     half = path.with_name(path.name + ".part")
     with _sentences(path):
         with half.open("wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         half.replace(path)
@@ -202,6 +217,9 @@ class _sentences:
     ) -> None:
         if isinstance(error, OSError):
             raise InfrastructureError(
-                f"{self._path}: {error.strerror}; the suite's results cannot be kept there. "
-                f"Free space, or give another --out, and go on with --resume."
+                say(
+                    "{file}: {why}; the suite's results cannot be kept there. Free space, or give another --out, and go on with --resume.",
+                    file=self._path,
+                    why=error.strerror,
+                )
             ) from error

@@ -28,6 +28,7 @@ class Order:
     record: bool = True
     memory_mb: int = 4096
     maps: str = ""  # folder of read maps, or ""
+    more: str = ""  # what a job that is no run of a scene wants to know
 
 
 _FIELDS = tuple(item.name for item in fields(Order))

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any
 
 from protocols.errors import LogError
+from protocols.sentence import phrase
 from sim.report.pack import meta
 from sim.report.pack.blocks import SERVED, Block, read_block
 from sim.report.pack.radio import Directory, Names
@@ -146,7 +147,9 @@ class OpenRun:
         about["live"] = self.is_live
         if self.is_live:
             about["lost"] = self._survey.scene.lost or None
-            about["outcome"], about["sentence"] = "running", "the run is in progress"
+            about["outcome"], about["sentence"] = "running", phrase("the run is in progress")
+            lost = self._survey.scene.lost
+            about["zh"] = meta.in_chinese(about, [lost] if lost else [])
         entries = {key: item.entry for key, item in whole.items()}
         for block_entries in self._entries:
             entries |= block_entries

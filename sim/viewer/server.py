@@ -22,6 +22,7 @@ from collections.abc import Collection
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
@@ -33,6 +34,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.errors import ConfigError, IcvError
+from protocols.sentence import phrase
+from sim.report import wording
 from sim.report.html import STATIC, Page
 from sim.report.pack.meta import as_json
 from sim.viewer.guard import Guard
@@ -42,6 +45,7 @@ from sim.viewer.shelf import Shelf
 LIVE_STEP_S = 0.5  # how often a run in progress is looked at
 MAX_WATCHERS = 32  # pages that follow runs in progress
 _FIXED = ("roads", "rsus", "descriptor", "versions")  # what does not change while a run goes on
+CHINESE_HEADER = "icv-chinese"
 SECTION_HEADER = "icv-section"  # what a section is, as JSON: a page may ask before it hears that the run has grown
 _LOOKS = 5
 _TYPES = {
@@ -66,7 +70,7 @@ def make_app(shelf: Shelf, names: Collection[str] = (), static: Path = STATIC) -
     def manifest(request: Request) -> Response:
         run = shelf.open(request.path_params["id"])
         if run is None:
-            return _no("no such run")
+            return _no(phrase("no such run"))
         text = as_json(run.manifest).encode("utf-8", "replace")
         return Response(text, media_type="application/json")
 
@@ -74,7 +78,7 @@ def make_app(shelf: Shelf, names: Collection[str] = (), static: Path = STATIC) -
         run = shelf.open(request.path_params["id"])
         found = None if run is None else _described(run, request.path_params["key"])
         if found is None:
-            return _no("no such section")
+            return _no(phrase("no such section"))
         data, entry = found
         headers = {} if entry is None else {SECTION_HEADER: json.dumps(entry)}
         return Response(data, media_type="application/octet-stream", headers=headers)
@@ -84,10 +88,12 @@ def make_app(shelf: Shelf, names: Collection[str] = (), static: Path = STATIC) -
         try:
             block, row = (int(str(where[name])[:12]) for name in ("block", "row"))
         except (KeyError, ValueError):
-            return PlainTextResponse("expected block and row, two numbers\n", 400)
+            return _said(phrase("expected block and row, two numbers"), 400)
         run = shelf.open(where["id"])
         data = None if run is None else run.message(block, row)
-        return _no("no such message, or the log does not hold it") if data is None else _bytes(data)
+        if data is None:
+            return _no(phrase("no such message, or the log does not hold it"))
+        return _bytes(data)
 
     async def live(channel: WebSocket) -> None:
         ident = channel.path_params.get("id") or await run_in_threadpool(shelf.live_id)
@@ -100,7 +106,7 @@ def make_app(shelf: Shelf, names: Collection[str] = (), static: Path = STATIC) -
             await _follow(channel, run)
 
     async def failed(_: Request, error: Exception) -> Response:
-        return PlainTextResponse(f"{error}\n", 422)
+        return _said(f"{error}", 422)
 
     return Starlette(
         routes=[
@@ -120,7 +126,14 @@ def make_app(shelf: Shelf, names: Collection[str] = (), static: Path = STATIC) -
 
 
 def _no(what: str) -> Response:
-    return PlainTextResponse(f"{what}\n", 404)
+    return _said(what, 404)
+
+
+def _said(what: str, status: int) -> Response:
+    """An answer in words; in Chinese too, in a header, percent-encoded."""
+    found = wording.chinese(what)
+    headers = {} if found is None else {CHINESE_HEADER: quote(found, errors="replace")}
+    return PlainTextResponse(f"{what}\n", status, headers)
 
 
 def _bytes(data: bytes) -> Response:

@@ -17,6 +17,8 @@ from threading import Lock
 from typing import Any
 
 from protocols.errors import IcvError
+from protocols.sentence import phrase
+from sim.report import wording
 from sim.report.pack import meta
 from sim.report.pack.source import Source
 from sim.viewer.opened import OpenRun
@@ -78,6 +80,11 @@ class Shelf:
                 self._open.popitem(last=False)
             return run
 
+    def check(self) -> None:
+        """LogError when the one log that is offered cannot be read; a folder is not looked at. It stays open for the first page."""
+        if self._root.is_file():
+            self.open(run_id(self._root, self._root))
+
     def live_id(self) -> str | None:
         """The run in progress, or the last one that was."""
         if self._live is not None:
@@ -111,7 +118,8 @@ class Shelf:
         try:
             stat = path.stat()
         except OSError:
-            return _unreadable(ident, path.name, 0, 0, "the log is gone")
+            why = phrase("the log is gone")
+            return _unreadable(ident, path.name, 0, 0, why, wording.chinese(why) or "")
         known = self._known.get(ident)
         if known is not None and (known.size, known.modified_ns) == (
             stat.st_size,
@@ -122,8 +130,10 @@ class Shelf:
         try:
             line = self._summary(ident, path, where, stat)
         except (IcvError, OSError) as error:
-            text = str(error).replace(f"{path}: ", "")
-            line = _unreadable(ident, where, stat.st_size, stat.st_mtime_ns, text)
+            text = str(error)
+            chinese = (wording.chinese(text) or "").replace(f"{path}：", "")
+            text = text.replace(f"{path}: ", "")
+            line = _unreadable(ident, where, stat.st_size, stat.st_mtime_ns, text, chinese)
         if not line["live"]:
             self._known[ident] = _Known(stat.st_size, stat.st_mtime_ns, line)
         return line
@@ -139,6 +149,7 @@ class Shelf:
             "seed": about["seed"],
             "outcome": about["outcome"],
             "sentence": about["sentence"],
+            "sentence_zh": wording.chinese(about["sentence"]) or "",
             "digest": about["digest"],
             "duration_s": round(source.end_ns / 1e9, 2),
             "size": stat.st_size,
@@ -162,8 +173,10 @@ def _times(modified_ns: int) -> dict[str, Any]:
     return {"modified": text, "modified_utc": text}
 
 
-def _unreadable(ident: str, where: str, size: int, modified_ns: int, why: str) -> dict[str, Any]:
+def _unreadable(
+    ident: str, where: str, size: int, modified_ns: int, why: str, why_zh: str = ""
+) -> dict[str, Any]:
     return {
         "id": ident, "path": where, "scenario": where, "seed": 0, "outcome": "unreadable", "sentence": why,
-        "digest": "", "duration_s": 0.0, "size": size, **_times(modified_ns), "live": False,
+        "sentence_zh": why_zh, "digest": "", "duration_s": 0.0, "size": size, **_times(modified_ns), "live": False,
     }  # fmt: skip

@@ -178,7 +178,10 @@ def selector(text: str, option: str) -> Selector:
 def _select(text: str, option: str) -> tuple[Selector, str]:
     """The selector at the start of `text`, and what comes after it."""
     match = None
-    for rest in (r"$", _FIELD.pattern + r"$", _DELAY.pattern + r"$", r"(?=:)"):
+    rests: tuple[str, ...] = (r"$", _FIELD.pattern + r"$", _DELAY.pattern + r"$", r"(?=:)")
+    if option == "delay":  # has no field: a dot belongs to the receiver's name
+        rests = (_DELAY.pattern + r"$", *rests)
+    for rest in rests:
         match = re.match(f"{_SELECTOR.pattern}(?P<rest>{_bare(rest)})", text, re.S)
         if match is not None:
             break

@@ -5,23 +5,21 @@ What a run gives depends on its edits alone, so neither the number of workers no
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from pebble import ProcessPool
-
-from protocols.errors import InfrastructureError
 from sim.log.reader import LogReader
 from sim.log.records import Trace
-from sim.suite.worker import end_with_parent
+from sim.suite.calls import Calls, answering
+from sim.suite.wire import Order
 from sim.whatif.again import Source, open_source, run_again
-from sim.whatif.edit import Edit
+from sim.whatif.edit import Edit, parse
 from sim.whatif.outcome import (
     Summary,
     changed_criteria,
@@ -88,59 +86,56 @@ class Crew:
 
     def __init__(self, bench: Bench, jobs: int) -> None:
         self._bench = bench
-        self._pool: ProcessPool | None = None
+        self._calls: Calls | None = None
         if jobs > 1:
-            self._pool = ProcessPool(
-                max_workers=jobs,
-                initializer=_start,
-                initargs=[str(bench.source.log), str(bench.folder)],
-                context=multiprocessing.get_context("spawn"),
-            )
+            self._calls = Calls(f"{__name__}:weigh_order", jobs, bench.folder)
 
     def __enter__(self) -> Self:
+        if self._calls is not None:
+            self._calls.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        if self._pool is not None:
-            if kind is None:
-                self._pool.close()  # type: ignore[no-untyped-call]
-            else:
-                self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool.join()
+        if self._calls is not None:
+            self._calls.__exit__(kind, error, trace)
 
     def weigh(
         self, candidates: Sequence[Sequence[Edit]], done: Callable[[], None]
     ) -> list[Mattered]:
         """One answer for each, in their order; `done` is called as they come. InfrastructureError when a worker dies."""
-        if self._pool is None:
+        if self._calls is None:
             out = []
             for edits in candidates:
                 out.append(weigh(self._bench, edits))
                 done()
             return out
-        futures = [self._pool.schedule(_weigh, args=[tuple(edits)]) for edits in candidates]
-        out = []
-        for future in futures:
-            try:
-                out.append(future.result())
-            except OSError as error:  # pebble's ProcessExpired among them
-                raise InfrastructureError(
-                    f"a worker process died while a candidate ran ({error}); try fewer of them with -j."
-                ) from error
-            done()
-        return out
+        log = str(self._bench.source.log.resolve())
+        texts = [
+            json.dumps({"log": log, "edits": [(edit.kind, str(edit)) for edit in edits]})
+            for edits in candidates
+        ]
+        return [_mattered(answer) for answer in self._calls.map(texts, done)]
 
 
-_BENCH: list[Bench] = []  # of a worker process
+def weigh_order(order: Order, progress: Callable[[float], None]) -> dict[str, Any]:
+    """One candidate, in a worker; the recording is read once in each."""
+
+    def body() -> dict[str, Any]:
+        table = json.loads(order.more)
+        edits = [parse(kind, text, may_read_files=False) for kind, text in table["edits"]]
+        bench = _bench(table["log"])
+        return asdict(weigh(replace(bench, folder=Path(order.folder)), edits))
+
+    return answering(body)
 
 
-def _start(log: str, folder: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, which stops us
-    end_with_parent()
-    _BENCH[:] = [make_bench(Path(log), Path(folder))]
+@cache
+def _bench(log: str) -> Bench:
+    return make_bench(Path(log), Path())
 
 
-def _weigh(edits: tuple[Edit, ...]) -> Mattered:
-    return weigh(_BENCH[0], edits)
+def _mattered(answer: dict[str, Any]) -> Mattered:
+    lists = {key: tuple(answer[key]) for key in ("flipped", "changes")}
+    return Mattered(**{**answer, **lists})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,9 @@ def test_verdict_and_events_are_the_runs(pack: Pack, log: LogReader, corridor: P
         (e.kind, e.subject, e.t_ns) for e in log.events()
     ]
     assert meta["vehicles"] == {"bus1": 1} and meta["lost"] is None
+    said = [meta["sentence"], *(row[key] for row in meta["criteria"] for key in ("name", "sentence")), *meta["numbers"]["bus1"]]  # fmt: skip
+    assert all(re.search(r"[\u4e00-\u9fff]", meta["zh"][text]) for text in said)
+    assert set(meta["zh"]) <= {*said, *(event["text"] for event in meta["events"])}
     actors = log.actors()
     assert [row["id"] for row in meta["actors"]] == actors.id.tolist()
     bus = meta["actors"][0]
@@ -286,7 +290,9 @@ def test_without_its_road_file_a_run_is_still_shown(garbled: Path, tmp_path: Pat
     hidden = road.rename(tmp_path / "elsewhere.xodr")
     try:
         pack = build_pack(moved)
-        assert pack.manifest["meta"]["lost"].startswith("Roads are not shown: ")
+        meta = pack.manifest["meta"]
+        assert meta["lost"].startswith("Roads are not shown: ")
+        assert meta["zh"][meta["lost"]].startswith("无法显示道路：map.file：在 ")
         assert pack.manifest["meta"]["roads"]["lanes"] == []
         assert blocks(pack, "world") and read(pack, "signals")["light"].size
         found = build_pack(moved, PackOptions(road_file=hidden)).manifest["meta"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +19,10 @@ from protocols.v1 import log_pb2, world_pb2
 from protocols.wire import packed, text
 from sim.log.container import Container
 from sim.log.header import RunHeader, to_bytes
+from sim.log.scan import Chunk, scan
 from sim.report.html import Page, policy, render, write_report
 from sim.report.pack import Pack, build_pack
+from sim.report.pack.source import BLOCK_NS, Source
 from tests.report_pack.pack_reading import blocks
 
 EVIL = '"></script><script>alert(1)</script><!--'
@@ -183,6 +188,105 @@ def test_a_record_of_garbage_is_refused(tmp_path: Path) -> None:
         log.add(topic, kind, 0, b"\xff\xff\xff\xff")
         with pytest.raises(LogError):
             log.pack()
+
+
+class Counted(list[Chunk]):
+    """Counts how often one of its items is looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for item in super().__iter__():
+            self.looks += 1
+            yield item
+
+    def __getitem__(self, key: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(key)
+
+
+def tiny_chunks(path: Path, count: int, num_blocks: int) -> Path:
+    """A log of `count` chunks of one message each, over `num_blocks` blocks."""
+    log = Log(path)
+    log.out.flush()
+    for k in range(count):
+        log.world((num_blocks * BLOCK_NS - 1) * k // count, [1], [float(k)])
+        log.out.flush()
+    log.out.close()
+    return path
+
+
+@pytest.mark.parametrize(("count", "num_blocks"), [(200, 100), (800, 400), (50, 800)])
+def test_reading_block_by_block_looks_at_each_of_many_tiny_chunks_a_few_times(
+    count: int, num_blocks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks x blocks would be 20,000 to 320,000 looks, and as many for the weights."""
+    path = tiny_chunks(tmp_path / "run.mcap", count, num_blocks)
+    found = scan(path, recover=True)
+    found.chunks = chunks = Counted(found.chunks)
+    walked: list[Chunk] = []
+    monkeypatch.setattr(Source, "_walk", lambda self, chunk, epoch, walk=Source._walk: walked.append(chunk) or walk(self, chunk, epoch))  # type: ignore[func-returns-value]  # fmt: skip
+    source = Source(found)
+    weights = source.block_bytes()
+    parts = [source.block(number) for number in range(source.num_blocks)]
+    assert chunks.looks <= 10 * (count + 1) and len(walked) <= count + 2
+    # And nothing is lost: each message in its block, each chunk's bytes in its blocks.
+    at = [int(t) // BLOCK_NS for rows in parts for part in rows for t in part.t_ns]
+    assert len(at) == count + 1 and at == sorted(at)
+    assert [sum(part.t_ns.size for part in rows) for rows in parts] == np.bincount(at, minlength=source.num_blocks).tolist()  # fmt: skip
+    assert len(weights) == source.num_blocks and min(weights) >= 0
+    assert sum(weights) == sum(chunk.length for chunk in found.chunks)
+
+
+def test_chunks_that_all_reach_over_the_whole_run_are_refused_before_each_is_read_for_each_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wide(name: str, count: int, num_blocks: int) -> Log:
+        log = Log(tmp_path / name)
+        log.out.flush()
+        log.out._chunk_ns = 10**18
+        for _ in range(count):
+            log.world(0, [1], [0.0])
+            log.world(num_blocks * BLOCK_NS - 1, [1], [0.0])
+            log.out.flush()
+        log.out.close()
+        return log
+
+    with pytest.raises(LogError, match=r"401 chunks claim to reach over 39\d blocks of 30 s each"):
+        Source.open(wide("wide.mcap", 400, 400).path)
+    # What another program has packed into large chunks is read all the same.
+    large = Source.open(wide("large.mcap", 20, 40).path)
+    assert sum(part.t_ns.size for k in range(40) for part in large.block(k)) == 41
+
+
+def drive(path: Path, far_m: float, step_ns: int) -> Log:
+    """A vehicle that is somewhere else for one row of its trace, beside another."""
+    log = Log(path)
+    size = {n: [1.0, 1.0] for n in ("length_m", "width_m", "height_m", "wheelbase_m", "rear_overhang_m", "hitch_x_m", "rear_length_m")}  # fmt: skip
+    actor = world_pb2.ActorDescriptions(id=[1, 2], kind=[ActorKind.CAR] * 2, **size)  # type: ignore[arg-type]
+    log.add("truth/actor", world_pb2.ActorDescriptions, 0, actor.SerializeToString())
+    log.world(0, [1, 2], [0.0, 5.0])
+    trace = world_pb2.VehicleTrace(name="a", id=1, step_ns=step_ns)
+    for field in trace.DESCRIPTOR.fields:
+        if field.number >= 5:
+            getattr(trace, field.name).extend([0] * 20)
+    trace.x_m[10] = far_m
+    log.add("truth/trace", world_pb2.VehicleTrace, 0, trace.SerializeToString(), sender="a")
+    return log
+
+
+def test_a_kilobyte_that_asks_for_gigabytes_gets_none(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        for far_m in (1e9, 1e13):  # sampled every metre
+            meta = drive(tmp_path / "far.mcap", far_m, 10_000_000).pack().manifest["meta"]
+            assert "a" in meta["vehicles"]
+        for step_ns in (1, 0, 10**12):  # a filter of half a second
+            with pytest.raises(LogError, match=f"a trace with a row every {step_ns} ns"):
+                drive(tmp_path / "fine.mcap", 1.0, step_ns).pack()
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
 
 
 class Scripts(HTMLParser):

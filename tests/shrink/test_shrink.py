@@ -11,13 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from protocols.errors import ConfigError, UnitError
+from protocols.judging import RunFacts
 from scenarios.load import check_scene, load_scene
+from scenarios.verdict import CriterionResult, Outcome, Verdict
 from sim.cli import app
 from sim.compose import RunOptions, run_scene
 from sim.shrink.actors import Actor, actors, scene_of
 from sim.shrink.ddmin import smallest
-from sim.shrink.reason import reason_of_error
-from sim.shrink.run import Shrunk, shrink
+from sim.shrink.reason import Reason, reason_of_error, reasons_of
+from sim.shrink.run import Shrunk, narrowed, shrink
 from sim.shrink.source import failing_scene, is_reproduced, written
 from sim.shrink.text import scene_text
 from sim.shrink.trial import Trials
@@ -199,6 +201,70 @@ def test_a_scene_that_passes_or_fails_otherwise_is_told(tmp_path: Path) -> None:
         shrink(bias, base, wanted="collision")
 
 
+def rule_broken(kind: str, sentence: str, where: str = "", name: str = "") -> Reason:
+    """The reason of one failed result."""
+    result = CriterionResult(name or kind, False, sentence, 1.0, 0.0, "", 3.0, where)
+    spec = BY_NAME["bias"].spec
+    (found,) = reasons_of(Verdict(Outcome.FAIL, "", (result,)), RunFacts(12.0), spec)
+    return found
+
+
+def test_the_same_rule_broken_elsewhere_or_by_somebody_else_is_another_reason() -> None:
+    def red(who: str, lane: str, head: str) -> Reason:
+        return rule_broken("no_red_light", f"1 red light run (anybody); first at 3.00 s: {who} lane {lane}, 2.00 s after red began ({head})", head)  # fmt: skip
+
+    assert red("a", "4/0/2", "X west") == red("a", "4/0/3", "X west")
+    assert red("vehicle 7", "4/0/2", "X west") == red("vehicle 9", "4/0/2", "X west")
+    assert red("a", "4/0/2", "X west") != red("a", "4/0/2", "Y west")
+    assert red("a", "4/0/2", "X west") != red("b", "4/0/2", "X west")
+
+    def phases(group: int, rule: int, t_s: float) -> Reason:
+        text = f"group {group}: green for {t_s} s"
+        return rule_broken("signal_rules", f"1 phase rule broken (signal controllers); first at {t_s:.2f} s: group {group}, rule {rule} ({text})", text)  # fmt: skip
+
+    assert phases(1, 2, 3.0) == phases(1, 2, 4.0)
+    assert len({str(phases(g, r, 3.0)) for g in (1, 2) for r in (0, 2)}) == 4
+
+    def lane(key: str) -> Reason:
+        return rule_broken("lane_rules", f"1 lane rule broken (automated vehicles); first at 3.00 s: a lane {key}", f"lane {key}")  # fmt: skip
+
+    assert lane("4/0/2") == lane("4/1/3")  # the same road
+    assert lane("4/0/2") != lane("5/0/2")
+    assert "road 4" in lane("4/0/2").detail
+
+    def station(name: str) -> Reason:
+        return rule_broken("station_stops", f"a stopped at most +2 m from the stop point, {name}", name, "station_stops/a along")  # fmt: skip
+
+    assert station("North") != station("South")
+    assert station("North").subject == "a" and red("a", "1/0/1", "").subject == ""
+
+
+def test_a_criterion_of_several_vehicles_is_shrunk_to_the_one_that_was_asked_about(
+    tmp_path: Path,
+) -> None:
+    """Both cars fail it, each by its own fault: the other one, and its failure, go."""
+    faults = [
+        {"kind": "crash", "unit": f"obu/{name}", "at_s": 3.0, "until_s": 9.0} for name in ("a", "b")
+    ]
+    spec = crossing([{"kind": "comfort", "vehicles": ["a", "b"]}], faults)
+    base = with_road(tmp_path)
+    failed = [reason.name for reason in Trials(base, 1).reasons(spec)]
+    assert {"comfort/a emergencies", "comfort/b emergencies"} <= set(failed)
+    found = shrink(spec, base, wanted="comfort/b emergencies", budget=60)
+    assert [vehicle.name for vehicle in found.spec.vehicles] == ["b"]
+    assert [table["vehicles"] for table in found.spec.criteria] == [["b"]]
+    names = {reason.subject for reason in Trials(base, 1).reasons(found.spec)}
+    assert names == {"b"}
+
+
+def test_topics_that_nobody_asks_about_are_not_judged() -> None:
+    gaps = {"kind": "message_periods", "max_gap_ms": {"spat": 100.0, "map": 1000.0}}
+    assert narrowed(gaps, "spat") == {"kind": "message_periods", "max_gap_ms": {"spat": 100.0}}
+    plain = {"kind": "message_periods"}
+    assert narrowed(plain, "spat") == plain
+    assert narrowed({"kind": "no_collision"}, "") == {"kind": "no_collision"}
+
+
 def test_a_small_budget_gives_what_was_found_and_says_so(tmp_path: Path) -> None:
     found = shrink(BY_NAME["bias"].spec, with_road(tmp_path), budget=9)
     assert not found.is_minimal and found.runs == 9
@@ -218,6 +284,27 @@ def test_a_target_that_cannot_be_is_told_before_the_search(tmp_path: Path) -> No
         assert done.exit_code in (2, 3) and says in done.stderr, done.output
         assert "fault of icv" not in done.stderr and "runs:" not in done.stderr
     assert scene.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--library", "--out", ""])
+def test_a_scene_that_is_there_is_replaced_only_when_asked(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = BY_NAME["bias"].spec
+    Path("failing.toml").write_text(scene_text(spec, ""))
+    with_road(tmp_path)
+    there = Path(f"{spec.name}-min.toml")
+    there.write_text("# by hand\n")
+    words = ["shrink", "failing.toml", "--runs", "1"]
+    words += {"--library": [option, "."], "--out": [option, there.name]}.get(option, [])
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2, done.output
+    assert f"{there}: exists already" in done.stderr and "--force" in done.stderr
+    assert there.read_text() == "# by hand\n"
+    done = CliRunner().invoke(app, [*words, "--force"])
+    assert done.exit_code == 0, done.output
+    assert load_scene(there).spec.vehicles
 
 
 def test_wrong_sources_are_bad_input(tmp_path: Path) -> None:

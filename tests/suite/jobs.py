@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError
+from sim.suite.calls import answering
 from sim.suite.job import guarded
 from sim.suite.wire import Order
 
@@ -83,3 +84,24 @@ def _seep() -> None:
     while True:
         held.append(b"x" * 20_000_000)
         time.sleep(0.02)
+
+
+def called(order: Order, progress: Callable[[float], None]) -> dict[str, Any]:
+    """A call that does what `order.more` says."""
+
+    def body() -> dict[str, Any]:
+        what, _, number = order.more.partition(" ")
+        if what == "exit0":
+            os._exit(0)
+        elif what == "SIGKILL":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif what == "bug":
+            raise RuntimeError("planted")
+        elif what == "input":
+            raise ConfigError("no such thing.")
+        elif what == "late":
+            time.sleep(0.3)
+        (Path(order.folder) / "here").touch()
+        return {"said": number, "pid": os.getpid()}
+
+    return answering(body)

@@ -396,6 +396,9 @@ def test_a_scene_that_was_edited_is_run_again_by_resume(here: Path) -> None:
     edited = icv("mine.toml", "smart_island", "--resume", *SHORT)
     assert edited.exit_code == 0
     assert "1 known from an earlier call" in edited.stdout
+    assert (
+        "1 earlier result not reused: the scene file was edited meanwhile (mine[" in edited.stderr
+    )
 
 
 def test_a_road_file_that_was_edited_is_noticed_by_resume(here: Path) -> None:
@@ -409,6 +412,7 @@ def test_a_road_file_that_was_edited_is_noticed_by_resume(here: Path) -> None:
     road.write_bytes(road.read_bytes() + b"<!-- edited -->\n")
     edited = icv("mine.toml", "--resume", *SHORT)
     assert edited.exit_code == 0 and "known from an earlier call" not in edited.stdout
+    assert "not reused: the road file was edited meanwhile (mine[" in edited.stderr
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ import pytest
 from protocols.errors import ConfigError, InfrastructureError
 from scenarios.suites import Entry, Expansion
 from scenarios.verdict import Outcome
+from sim.suite.code import code_sha256, digest
 from sim.suite.model import SuiteResult, TaskResult
 from sim.suite.plan import make_plan
 from sim.suite.pool import Pool
-from sim.suite.run import SuiteOptions, run_suite
+from sim.suite.run import Stop, SuiteOptions, run_suite
 from sim.suite.store import RESULTS
 from sim.suite.wire import Lines, Order, pack, pack_order, unpack_order
 from tests.suite.jobs import JOB
@@ -173,6 +174,8 @@ class Killer:
 
     def begin(self, name: str, total: int, carried: int, workers: int) -> None: ...
 
+    def note(self, line: str) -> None: ...
+
     def finished(self, result: TaskResult) -> None:
         self.left -= 1
         if self.left == 0:
@@ -246,12 +249,74 @@ def test_a_torn_last_line_is_made_again_and_a_foreign_file_is_refused(tmp_path: 
             run(tmp_path, "pass", "fail", resume=True)
 
 
-def test_a_result_of_another_commit_is_not_carried_by_resume(tmp_path: Path) -> None:
-    run(tmp_path, "pass")
-    table = json.loads((tmp_path / "suite.json").read_text())
-    (tmp_path / "suite.json").write_text(json.dumps(table | {"commit": "0123456789ab"}))
-    with pytest.raises(ConfigError, match="are by commit 0123456789ab, this is"):
-        run(tmp_path, "pass", resume=True)
+def planted_code(folder: Path, code: str, **description: object) -> None:
+    """Results in `folder` as other code would have left them."""
+    lines = [json.loads(line) for line in (folder / RESULTS).read_text().splitlines()]
+    text = "".join(json.dumps({**line, "code_sha256": code}) + "\n" for line in lines)
+    (folder / RESULTS).write_text(text)
+    table = json.loads((folder / "suite.json").read_text())
+    (folder / "suite.json").write_text(json.dumps(table | description))
+
+
+@pytest.mark.parametrize(
+    ("description", "why"),
+    [
+        ({"commit": "0123456789ab"}, "are by commit 0123456789ab, this is .*, so they are not reused"),
+        ({"versions": {"numpy": "0.1"}}, r"are with numpy 0\.1, this is \d"),
+        ({}, "are by other code: commit .* as now, but files were edited in between, so they are not"),
+    ],
+)  # fmt: skip
+def test_a_result_of_other_code_is_not_carried_by_resume(
+    description: dict[str, object], why: str, tmp_path: Path
+) -> None:
+    run(tmp_path, "pass", "fail")
+    if "versions" in description:
+        table = json.loads((tmp_path / "suite.json").read_text())["versions"]
+        description = {"versions": {**table, **description["versions"]}}  # type: ignore[dict-item]
+    planted_code(tmp_path, "ab" * 32, **description)
+    before = (tmp_path / RESULTS).read_bytes()
+    with pytest.raises(ConfigError, match=f"2 of 2 results in .* {why}"):
+        run(tmp_path, "pass", "fail", resume=True)
+    assert (tmp_path / RESULTS).read_bytes() == before
+
+
+def test_only_failed_says_which_passes_are_by_other_code_and_keeps_them_apart(
+    tmp_path: Path,
+) -> None:
+    run(tmp_path, "pass", "fail")
+    planted_code(tmp_path, "ab" * 32)
+    again = run(tmp_path, "pass", "fail", only_failed=True)
+    assert "1 known from an earlier call by other code" in again.sentence
+    codes = [
+        json.loads(line)["code_sha256"] for line in (tmp_path / RESULTS).read_text().splitlines()
+    ]
+    assert codes == ["ab" * 32, code_sha256()]
+    with pytest.raises(ConfigError, match="1 of 2 results"):
+        run(tmp_path, "pass", "fail", resume=True)
+
+
+def test_the_codes_digest_sees_every_edit_and_leaves_scenes_to_their_own(tmp_path: Path) -> None:
+    for name in ("sim/a.py", "vehicle/b.toml", "scenarios/library/s.toml", "tests/t.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    plain = digest(tmp_path, "{}")
+    assert digest(tmp_path, '{"numpy": "2"}') != plain
+    for name, is_seen in (
+        ("sim/a.py", True), ("sim/new/c.py", True), ("vehicle/b.toml", True), ("scenarios/library/s.toml", False),
+        ("tests/t.py", False), ("sim/__pycache__/d.py", False), ("sim/.#a.py", False),
+    ):  # fmt: skip
+        path = tmp_path / name
+        before = path.read_text() if path.exists() else None
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x = 2\n")
+        assert (digest(tmp_path, "{}") != plain) == is_seen, name
+        if before is None:
+            path.unlink()
+        else:
+            path.write_text(before)
+    assert digest(tmp_path, "{}") == plain
+    (tmp_path / "sim/a.py").rename(tmp_path / "sim/z.py")
+    assert digest(tmp_path, "{}") != plain
 
 
 def test_a_disk_that_is_full_for_the_results_ends_the_suite_never_green(tmp_path: Path) -> None:
@@ -294,3 +359,22 @@ def test_lines_are_cut_wherever_they_arrive_and_noise_is_refused() -> None:
         lines.read()
     theirs.close()
     ours.close()
+
+
+def test_what_stopped_the_suite_keeps_its_name() -> None:
+    with Stop() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.number == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"):  # asked again, by whatever
+            signal.raise_signal(signal.SIGINT)
+    with Stop(lambda: True) as stop, pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_terminated_suite_says_so(tmp_path: Path) -> None:
+    def terminate() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    found = run(tmp_path, "pass", "slow", "slow", progress=Killer(1, terminate))
+    assert found.sentence.startswith("stopped by SIGTERM after ")
+    assert found.is_interrupted and "Ctrl-C" not in found.sentence

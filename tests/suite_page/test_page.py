@@ -178,6 +178,56 @@ def test_the_page_speaks_chinese_and_english(look: Any, tmp_path: Path) -> None:
     expect(chinese.page.locator("#results-title")).to_have_text("运行")
 
 
+def test_verdicts_and_what_ended_a_run_are_said_in_chinese(look: Any, tmp_path: Path) -> None:
+    late = "bus1 left at most 315.5 s late, Dongfeng eastbound"
+    timed = "no end within 60 s of wall time, at 3.2 s simulated; its worker was ended. Allow more with --timeout"
+    counts = "1 of 3 passed, 1 failed, 1 infrastructure error"
+    criteria = (
+        criterion("timetable/bus1 late", False, 315.5, late),
+        criterion("no_collision", True, 0.0, "no collisions (automated vehicles)"),
+        criterion("my own rule", True, 0.0, "a sentence nobody has translated"),
+    )
+    runs = suite(
+        result("good", metrics={"bus1.dwell_s": 30.0, "of_my_own": 1.0}),
+        result("tardy", Outcome.FAIL, sentence=f"1 of 3 criteria failed; first: {late}", criteria=criteria, metrics={"bus1.dwell_s": 31.0}),
+        result("stuck", Outcome.INFRASTRUCTURE_ERROR, criteria=(), sentence=timed),
+        outcome=Outcome.INFRASTRUCTURE_ERROR,
+    )  # fmt: skip
+    runs = replace(runs, sentence=f"{counts}; worst: stuck: {timed}", broken="ran out of memory: the limit is 300 MB; allow more with --memory")  # fmt: skip
+    opened = look(write_page(runs, tmp_path / "suite.html", tmp_path), locale="zh-CN")
+    page = opened.page
+    expect(page.locator(".banner .sentence")).to_have_text(
+        "3 个运行中 1 个通过、1 个未通过、1 个基础设施错误；最严重：stuck：实际耗时超过 60 s 仍未结束"
+        "（已仿真到 3.2 s），工作进程已被终止。可用 --timeout 放宽"
+    )
+    expect(page.locator(".alert")).to_have_text("内存不足：限值为 300 MB；可用 --memory 放宽")
+    failed = "bus1 离站时间最多晚点 315.5 s（Dongfeng eastbound）"
+    verdict = f"3 项判据中有 1 项未满足；首项：{failed}"
+    expect(page.locator(".first li p").nth(1)).to_have_text(verdict)
+    row = page.locator("tr.run", has_text="tardy")
+    expect(row.locator(".c-said")).to_have_text(verdict)
+    row.click()
+    lines = page.locator("table.criteria tbody tr")
+    expect(lines.nth(0)).to_contain_text("时刻表 · bus1 · 晚点")
+    expect(lines.nth(0)).to_contain_text(failed)
+    expect(lines.nth(1)).to_contain_text("碰撞 0 次（自动驾驶车辆）")
+    expect(lines.nth(2)).to_contain_text("a sentence nobody has translated")
+    expect(page.locator("tr.more")).to_contain_text("bus1 · 停站时间")
+    expect(page).to_have_title("基础设施错误 · nightly · icv 测试套件")
+    expect(page.locator(".bar")).to_have_attribute("aria-label", "1 基础设施错误, 1 未通过, 1 通过")
+    screens = Path(__file__).parents[2] / "build" / "screens"
+    screens.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=screens / "chinese_suite.png", full_page=True)
+    page.locator("#search").fill("晚点 315.5")  # in the words of the page
+    assert opened.rows() == ["tardy"]
+    page.locator("#search").fill("315.5 s late")  # and as recorded
+    assert opened.rows() == ["tardy"]
+    page.locator("#lang").click()
+    expect(page.locator(".banner .sentence")).to_have_text(runs.sentence)
+    expect(lines.nth(0)).to_contain_text(late)
+    expect(page).to_have_title("infrastructure error · nightly · icv suite")
+
+
 def test_every_word_of_the_page_has_a_chinese_one(look: Any, tmp_path: Path) -> None:
     sweep = [result(f"s[x={x}]", Outcome.FAIL, f"x={x}", metrics={"m": float(x)}) for x in range(3)]
     both = suite(*MIXED.results, *sweep)

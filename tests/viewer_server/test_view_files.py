@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from http.client import HTTPConnection
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from sim.cli import app
 from sim.report.pack.columns import unpack
 from sim.viewer import server
 from sim.viewer.opened import OpenRun
 from sim.viewer.server import SECTION_HEADER
+from sim.viewer.shelf import Shelf
 from tests.report_pack.pack_reading import table_of
 from tests.viewer_server.serving import PAGE, Client, age, serving
 
@@ -100,3 +106,39 @@ def test_a_run_that_was_killed_does_not_stay_in_progress(folder: Path, tmp_path:
     assert not meta["live"] and meta["outcome"] == "incomplete" and "breaks off" in meta["lost"]
     assert run.section("world/0") == OpenRun(path).section("world/0")
     assert not waiting.refresh() and waiting.manifest["meta"]["live"]  # one that is known to go on
+
+
+def test_one_log_that_cannot_be_read_is_refused_with_the_reason_and_nothing_is_served(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def served(*arguments: object) -> None:
+        raise AssertionError("a page without a run")
+
+    monkeypatch.setattr("sim.viewer.server.listen", served)
+    whole = (folder / "first" / "run.mcap").read_bytes()
+    middle = bytearray(whole)
+    at = whole.index(b"zstd") + 500  # inside the first chunk's data
+    middle[at : at + 64] = bytes(64)
+    for name, data, why in (
+        ("text.mcap", b"not a log", "do not begin like an MCAP file"),
+        ("empty.mcap", b"", "0 bytes that do not begin like an MCAP file"),
+        ("short.mcap", whole[:30], "breaks off inside the record at byte 8"),
+        ("head.mcap", whole[:200], "no header in the first chunk"),
+        ("damaged.mcap", bytes(middle), "damaged.mcap: "),
+    ):
+        path = tmp_path / name
+        path.write_bytes(data)
+        said = CliRunner().invoke(app, ["view", str(path), "--port", "0", "--no-browser"])
+        assert said.exit_code == 2, (name, said.output)
+        assert "icv: " in said.stderr and name in said.stderr and why in said.stderr
+        assert "http://" not in said.output and "Traceback" not in said.output
+        # In a folder it is one line among others, with the reason.
+        (line,) = (line for line in Shelf(tmp_path).lines() if line["path"] == name)
+        assert line["outcome"] == "unreadable" and line["sentence"], line
+        assert why in f"{name}: {line['sentence']}"
+
+
+def test_what_is_neither_log_nor_folder_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    said = CliRunner().invoke(app, ["view", str(tmp_path / "pipe"), "--no-browser"])
+    assert said.exit_code == 2 and "neither a file nor a folder" in said.stderr

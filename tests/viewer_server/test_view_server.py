@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -54,6 +55,9 @@ def test_the_list_says_what_each_log_is(client: Client, folder: Path) -> None:
     assert lines["broken.mcap"]["outcome"] == "incomplete" and not lines["broken.mcap"]["live"]
     assert lines["foreign.mcap"]["outcome"] == "unreadable"
     assert "do not begin like an MCAP" in lines["foreign.mcap"]["sentence"]
+    assert "开头不是 MCAP 文件" in lines["foreign.mcap"]["sentence_zh"]
+    assert lines["broken.mcap"]["sentence_zh"].startswith("日志中没有结果")
+    assert re.fullmatch(r"\d+ 项判据中有 \d+ 项未满足；首项：shuttle1 .*", first["sentence_zh"])
     for line in lines.values():
         assert line["id"].replace("-", "").isalnum() and len(line["id"]) < 60
     assert len({line["id"] for line in lines.values()}) == 4
@@ -110,6 +114,8 @@ def test_a_log_that_broke_off_is_shown_and_says_so(client: Client, ids: dict[str
     assert 5.0 < meta["duration_s"] < 35.0
     answer = client.get(f"/api/run/{ids['foreign.mcap']}/manifest")
     assert answer.status == 422 and b"MCAP" in answer.content
+    assert "开头不是 MCAP 文件" in unquote(answer.headers["icv-chinese"])
+    assert unquote(client.get("/api/run/nobody/manifest").headers["icv-chinese"]) == "没有这个运行"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,11 @@ def test_a_drop_or_delay_reads_back_as_it_is_written(which: Selector, by_ns: int
     assert parse("delay", str(Delay(which, by_ns))) == Delay(which, by_ns)
 
 
+def test_a_dot_in_a_receivers_name_is_no_field_of_a_delay() -> None:
+    which = Selector("v2x/bsm", "obu/0", 0, receiver="obu/car.A")
+    assert parse("delay", "v2x/bsm:obu/0:0->obu/car.A=+200ms") == Delay(which, 200_000_000)
+
+
 @given(
     selectors(receivers=False),
     st.sampled_from(("x_m", "x_m[3]", "phases[12].light", "lanes[*].movements[0].phase_id")),

@@ -13,6 +13,7 @@ from importlib import resources
 from protocols.errors import ConfigError
 from protocols.messages import ActorKind
 from protocols.roads.network import UserClass
+from protocols.sentence import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,10 @@ def vehicle_params(name: str) -> VehicleParams:
     known = catalogue()
     if name not in known:
         raise ConfigError(
-            f"vehicle type '{name}' is not in vehicle/dynamics/catalogue.toml; "
-            f"expected one of {', '.join(known)}"
+            say(
+                "vehicle type '{type}' is not in vehicle/dynamics/catalogue.toml; expected one of {names}",
+                type=name,
+                names=", ".join(known),
+            )
         )
     return known[name]

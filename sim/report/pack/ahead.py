@@ -3,7 +3,8 @@
 Path: where the vehicle then drove (its own trace, rear axle), straight on beyond its end. A road user is on the path when its
 body (each section a rectangle) and the vehicle's width overlap across the path. Gap: from the front bumper to the nearest point of
 that body along the path, 0 when they overlap, up to 100 m. Time to collision: gap over closing speed along the path, the smallest
-of all on the path, up to 30 s; none while nothing closes in by more than 0.1 m/s. Accelerations are not looked at.
+of all on the path, up to 30 s; none while nothing closes in by more than 0.1 m/s. Accelerations are not looked at. None of both for a
+path of more than 10,000 km: nobody drove that, and its samples would fill the memory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sim.report.pack.world import Frames
 REACH_M = 100.0
 TTC_CAP_S = 30.0
 CLOSING_MPS = 0.1
+MAX_PATH_M = 1e7
 _NEAR_M = REACH_M + 20.0  # origins: bodies reach towards each other
 _STEP_M = 1.0
 _SLAB = 8192
@@ -70,6 +72,8 @@ def gap_and_ttc(
     frame = np.concatenate([part.frame + k for part, k in zip(parts, before[:-1], strict=True)])
     rows = {name: np.concatenate([part.rows[name] for part in parts]) for name in _KEPT}
     bodies = _bodies(frame, rows, actors)
+    if _driven(trace)[-1] > MAX_PATH_M:
+        return t, none, none.copy()
     path = _Path(trace)
     along = np.interp(t, trace["t"], path.driven)
     speed = np.interp(t, trace["t"], trace["speed"])
@@ -129,13 +133,19 @@ def _bodies(
     )
 
 
+def _driven(trace: Mapping[str, Array]) -> F64:
+    """(T,) metres driven up to each row."""
+    x, y = np.asarray(trace["x"], np.float64), np.asarray(trace["y"], np.float64)
+    out: F64 = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
+    return out
+
+
 class _Path:
     """The driven path, sampled every metre: distance, place and direction."""
 
     def __init__(self, trace: Mapping[str, Array]) -> None:
         x, y = np.asarray(trace["x"], np.float64), np.asarray(trace["y"], np.float64)
-        step = np.hypot(np.diff(x), np.diff(y))
-        self.driven: F64 = np.concatenate(([0.0], np.cumsum(step)))  # (T,) at the trace's rows
+        self.driven = _driven(trace)
         moved = np.concatenate(([True], np.diff(self.driven) > 1e-6))
         s, px, py = self.driven[moved], x[moved], y[moved]
         yaw = float(trace["yaw"][-1])

@@ -95,7 +95,7 @@ class Budget:
         if self.chosen == self._held:
             return all_messages(self.total, self._held)
         near_en = ", all within 1 s of moments that matter" if self._moments_whole else ""
-        near_zh = ",关键时刻前后 1 秒内全部保留" if self._moments_whole else ""
+        near_zh = "，关键时刻前后 1 s 内全部保留" if self._moments_whole else ""
         return {
             "messages": self.total,
             "with_bytes": self.chosen,
@@ -104,7 +104,7 @@ class Budget:
                 f"a selection in time{near_en}. `icv view` on the log shows all."
             ),
             "sentence_zh": (
-                f"本文件中 {self.total} 条消息里有 {self.chosen} 条带有原始字节;批量消息与目标列表按时间抽取{near_zh}。"
+                f"本文件中 {self.total} 条消息里有 {self.chosen} 条带有原始字节；批量消息与目标列表按时间抽取{near_zh}。"
                 "用 `icv view` 打开日志可查看全部。"
             ),
         }

@@ -14,10 +14,12 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from protocols import codec, topics
 from protocols.errors import LogError
 from protocols.messages import Light
+from protocols.sentence import phrase
 from sim.log.container import file_descriptor_set
 from sim.log.header import RunHeader
 from sim.log.records import Event
 from sim.radio.fates import Fate
+from sim.report import wording
 
 MAX_EVENTS = 50_000
 NO_END = "incomplete"  # outcome of a log that never came to its end
@@ -48,7 +50,7 @@ def about(
         facts["timing"] = dict(timing)
     sentence = result.get("sentence")
     if not result:
-        sentence = (
+        sentence = phrase(
             "the log has no result: the run never came to its end, or the end of the log is missing"
         )
     return {
@@ -106,13 +108,27 @@ def events(found: Sequence[Event]) -> list[dict[str, Any]]:
     ]
 
 
+def in_chinese(about: Mapping[str, Any], lost: Sequence[str] = ()) -> dict[str, str]:
+    """`meta.zh`: what is recorded in English -> Chinese. `lost`: the sentences that `about["lost"]` consists of."""
+    criteria, numbers = about["criteria"], about["numbers"]
+    sentences = [about["sentence"]]
+    sentences += [row[key] for row in criteria for key in ("name", "sentence")]
+    sentences += [event["text"] for event in about["events"] if event["text"]]
+    out = wording.dictionary(sentences, sorted({name for row in numbers.values() for name in row}))
+    found = [wording.chinese(part) for part in lost]
+    if any(found):
+        said = [part if zh is None else zh for part, zh in zip(lost, found, strict=True)]
+        out[str(about["lost"])] = "".join(f"{part.rstrip('。.')}。" for part in said)
+    return out
+
+
 def all_messages(total: int, held: int) -> dict[str, Any]:
     """`meta.budget` where every message that the log holds can be had; a garbled one it does not hold."""
     en = f"All {total} messages can be unfolded."
     zh = f"全部 {total} 条消息均可展开查看。"
     if held < total:
         en = f"All {held} messages that the log holds can be unfolded; of {total - held} it has only their fates."
-        zh = f"日志中的 {held} 条消息均可展开查看;另有 {total - held} 条仅有收发结果。"
+        zh = f"日志中的 {held} 条消息均可展开查看；另有 {total - held} 条仅有收发结果。"
     return {"messages": total, "with_bytes": held, "sentence_en": en, "sentence_zh": zh}
 
 

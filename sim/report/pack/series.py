@@ -67,7 +67,7 @@ def _motion(name: str, trace: Mapping[str, Array]) -> list[Curve]:
         (
             "jerk",
             "Jerk (as the comfort criterion filters it)",
-            "加加速度(按舒适性判据滤波)",
+            "加加速度（按乘坐舒适性判据滤波）",
             "m/s³",
         ),
     )
@@ -88,7 +88,7 @@ def _ahead(
     t, gap, ttc = gap_and_ttc(actor, parts, trace, actors)
     return [
         Curve(f"gap/{name}", "Gap to the road user ahead on its path", "与路径前方最近交通参与者的间距", "m", "safety", name, t, gap),
-        Curve(f"ttc/{name}", "Time to collision on its path (up to 30 s)", "路径上的碰撞时间 TTC(30 s 以内)", "s", "safety", name, t, ttc),
+        Curve(f"ttc/{name}", "Time to collision on its path (up to 30 s)", "路径上的碰撞时间 TTC（30 s 以内）", "s", "safety", name, t, ttc),
     ]  # fmt: skip
 
 
@@ -106,14 +106,14 @@ def _schedule(
         lost = np.concatenate(([0.0], np.cumsum(share * step)[:-1]))
         out.append(
             Curve(f"delay/{name}", "Delay since departure: time lost against driving at the posted limit, stops included",
-                  "出发后的延误:相对按限速行驶损失的时间(含停站)", "s", "schedule", name, t, lost)
+                  "出发后的延误：相对按限速行驶损失的时间（含停站）", "s", "schedule", name, t, lost)
         )  # fmt: skip
     left = [e for e in events if e.kind == "left_station" and e.subject == str(actor)]
     late = [(e.t_ns // 1_000_000, e.values.get("value", math.nan)) for e in left]
     late = [(at, value) for at, value in late if math.isfinite(value)]
     if late:
         out.append(
-            Curve(f"timetable/{name}", "Departures against the timetable (late is positive)", "发车相对时刻表(晚点为正)",
+            Curve(f"timetable/{name}", "Departures against the timetable (late is positive)", "发车相对时刻表（晚点为正）",
                   "s", "schedule", name, np.array([at for at, _ in late], np.int64), np.array([value for _, value in late]))
         )  # fmt: skip
     return out
@@ -127,7 +127,7 @@ def _planner(name: str, facts: Sequence[Facts]) -> list[Curve]:
     if costs:
         out.append(
             Curve(f"plan_time/{name}", "Planner: time of a cycle (mean of a second; about the machine)",
-                  "规划器:每周期耗时(每秒均值,与机器有关)", "ms", "planner", name,
+                  "规划器：每周期耗时（每秒均值，与机器有关）", "ms", "planner", name,
                   np.array([t for t, _ in costs], np.int64), np.array([ms for _, ms in costs]))
         )  # fmt: skip
     return out + _choices(name, facts)
@@ -139,8 +139,8 @@ def _choices(name: str, facts: Sequence[Facts]) -> list[Curve]:
         return []
     t, candidates, cost = (np.concatenate(column) for column in zip(*parts, strict=True))
     return [
-        Curve(f"candidates/{name}", "Planner: candidates looked at", "规划器:候选轨迹数", "", "planner", name, t, candidates),
-        Curve(f"cost/{name}", "Planner: cost of the chosen plan", "规划器:所选轨迹的代价", "", "planner", name, t, cost),
+        Curve(f"candidates/{name}", "Planner: candidates looked at", "规划器：候选轨迹数", "", "planner", name, t, candidates),
+        Curve(f"cost/{name}", "Planner: cost of the chosen plan", "规划器：所选轨迹的代价", "", "planner", name, t, cost),
     ]  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def _delivery(facts: Sequence[Facts], topics: Sequence[str]) -> list[Curve]:
             t, heard, reachable = (np.concatenate(column) for column in zip(*parts, strict=True))
             out.append(
                 Curve(f"delivery/{topic}", f"Delivery ratio {topic} (pairs not out of range)",
-                      f"送达率 {topic}(不计超出距离者)", "", "v2x", "", t, heard / reachable)
+                      f"包接收率 PRR：{topic}（不计超出距离者）", "", "v2x", "", t, heard / reachable)
             )  # fmt: skip
     return out
 
@@ -163,8 +163,8 @@ def _background(facts: Sequence[Facts]) -> list[Curve]:
         return []
     t, count, mean = (np.concatenate(column) for column in zip(*parts, strict=True))
     return [
-        Curve("traffic/speed", "Background vehicles: mean speed", "背景车辆:平均车速", "m/s", "traffic", "", t, mean),
-        Curve("traffic/count", "Background vehicles: number", "背景车辆:数量", "", "traffic", "", t, count),
+        Curve("traffic/speed", "Background vehicles: mean speed", "背景车辆：平均车速", "m/s", "traffic", "", t, mean),
+        Curve("traffic/count", "Background vehicles: number", "背景车辆：数量", "", "traffic", "", t, count),
     ]  # fmt: skip
 
 

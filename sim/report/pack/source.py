@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ BLOCK_NS = 30_000_000_000
 KEPT_BYTES = 24 * 1024 * 1024  # of walked chunks; two blocks of a full corridor
 WHOLE_RUN = "wall_s"  # a timing that holds this is that of the whole run
 MAX_BLOCKS = 20_000  # a week of simulated time; more is a damaged stamp
+MAX_SPREAD = 16  # blocks that a chunk reaches into, on average; ours are closed after 30 s
+FREE_SPREAD = 100_000.0  # on top of that: a short log may do as it likes
+COST_BYTES = 64 * 1024  # this much of a chunk costs as much again as to touch it
 MAX_RECORDS = 1_000_000  # in a chunk; ours have some thousands, and empty ones would cost a hundred times their size
 _LENGTH = struct.Struct("<Q")
 _IS_MESSAGE, _RECORD, _HEAD = 5, 9, 9 + 22
@@ -111,6 +115,7 @@ class Source:
                 f"{found.path}: a chunk claims to end {self.end_ns / 1e9:.0f} s after the start, expected at most "
                 f"{MAX_BLOCKS * BLOCK_NS / 1e9:.0f} s; the file is damaged"
             )
+        self._chunks_of = self._by_block()
 
     @classmethod
     def open(cls, path: Path) -> Source:
@@ -159,31 +164,27 @@ class Source:
 
     def block_bytes(self) -> list[int]:
         """About how much of the file each block takes: chunks are shared out evenly over their time."""
-        out = [0] * self.num_blocks
+        change = [0] * (self.num_blocks + 1)  # from a block to the next
         for chunk in self._scan.chunks:
-            low = max(0, (chunk.start_ns - self.header.epoch_ns) // BLOCK_NS)
-            high = min(self.num_blocks - 1, (chunk.end_ns - self.header.epoch_ns) // BLOCK_NS)
-            for number in range(low, high + 1):
-                out[number] += chunk.length // (high - low + 1)
-        return out
+            low, high = self._blocks_of(chunk)
+            if low <= high:
+                share = chunk.length // (high - low + 1)
+                change[low] += share
+                change[high + 1] -= share
+        return list(accumulate(change[:-1]))
 
     def block(self, number: int) -> list[Rows]:
         """What was logged in block `number`, chunk by chunk."""
         low = number * BLOCK_NS
-        return list(self.between(low, low + BLOCK_NS))
-
-    def between(self, t0_ns: int, t1_ns: int) -> Iterator[Rows]:
-        """What was logged in t0_ns <= t < t1_ns, chunk by chunk."""
-        epoch = self.header.epoch_ns
-        for k, chunk in enumerate(self._scan.chunks):
-            if chunk.end_ns - epoch < t0_ns or chunk.start_ns - epoch >= t1_ns:
-                continue
-            rows = self._chunk(k, chunk)
-            inside = (rows.t_ns >= t0_ns) & (rows.t_ns < t1_ns)
+        parts = []
+        for k in self._chunks_of.get(number, ()):
+            rows = self._chunk(k, self._scan.chunks[k])
+            inside = (rows.t_ns >= low) & (rows.t_ns < low + BLOCK_NS)
             if inside.all():
-                yield rows
+                parts.append(rows)
             elif inside.any():
-                yield rows.take(inside)
+                parts.append(rows.take(inside))
+        return parts
 
     def last(self, topic: str) -> bytes | None:
         """The last record of a topic, looked for from the end; chunks whose index lacks it are not read."""
@@ -221,6 +222,28 @@ class Source:
         return table if WHOLE_RUN in table else {}  # a run that broke off has those of its seconds
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _blocks_of(self, chunk: Chunk) -> tuple[int, int]:
+        """First and last block that a chunk says it has messages in; none when the first is behind the last."""
+        epoch = self.header.epoch_ns
+        low = max(0, (chunk.start_ns - epoch) // BLOCK_NS)
+        return low, min(self.num_blocks - 1, (chunk.end_ns - epoch) // BLOCK_NS)
+
+    def _by_block(self) -> dict[int, list[int]]:
+        """Block -> its chunks, in file order. LogError when chunks overlap so many blocks that each would be read over and over."""
+        spans = [self._blocks_of(chunk) for chunk in self._scan.chunks]
+        costs = [1.0 + chunk.size / COST_BYTES for chunk in self._scan.chunks]
+        spread = sum(cost * max(0, high - low + 1) for cost, (low, high) in zip(costs, spans, strict=True))  # fmt: skip
+        if spread > MAX_SPREAD * sum(costs) + FREE_SPREAD:
+            raise LogError(
+                f"{self.path}: its {len(spans)} chunks claim to reach over {spread / sum(costs):.0f} blocks of "
+                f"{BLOCK_NS / 1e9:.0f} s each, expected one or two; the file is damaged"
+            )
+        out: dict[int, list[int]] = {}
+        for k, (low, high) in enumerate(spans):
+            for number in range(low, high + 1):
+                out.setdefault(number, []).append(k)
+        return out
 
     def _header(self) -> RunHeader:
         rows = self._walk(self._scan.chunks[0], 0)

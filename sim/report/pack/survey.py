@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from protocols.errors import ConfigError, LogError, RoadError
+from protocols.sentence import say
 from sim.radio.params import from_table
 from sim.recorded import recorded_scene
 from sim.report.pack import meta, roads, signals, tables, traces
@@ -86,6 +87,7 @@ class Survey:
                 "y": np.concatenate([np.zeros(0), *(curve.y for curve in found)]),
             },
         )
+        missing = [part for part in (source.lost, self.scene.lost) if part]
         lost = " ".join(part for part in (_sentence(source.lost), self.scene.lost) if part) or None
         about = meta.about(source.header, result, lost, source.timing())
         shown = self.scene.facts
@@ -104,6 +106,7 @@ class Survey:
             **meta.vocabulary(topics),
             "series": _series(found),
         }
+        about["zh"] = meta.in_chinese(about, missing)
         return about, made
 
     def _groups(self, source: Source) -> int:
@@ -172,7 +175,7 @@ def read_scene(source: Source, road_file: Path | None = None) -> Scene:
             "rsus": roads.rsus(spec, net, from_table(spec.radio)),
         }
     except (LogError, RoadError, ConfigError, OSError) as error:
-        return Scene({}, lost=f"Roads are not shown: {error}")
+        return Scene({}, lost=say("Roads are not shown: {why!s}", why=error))
     return Scene(shown, spec, net)
 
 

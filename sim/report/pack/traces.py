@@ -30,6 +30,10 @@ _COLUMNS = {
     "lane": "lane", "doors": "doors", "command_accel": "command_accel_mps2",
     "command_steer": "command_steer_rad",
 }  # fmt: skip
+MIN_STEP_NS, MAX_STEP_NS = (
+    100_000,
+    10_000_000_000,
+)  # a filter over shorter ones would fill the memory
 _TRACE_STACK = Stack(Layout(world_pb2.VehicleTrace), tuple(_COLUMNS.values()))
 
 
@@ -63,6 +67,10 @@ def _head(path: Path, data: bytes) -> tuple[int, int, int]:
         head.MergeFromString(data[: _first_column(data)])
     except (DecodeError, IndexError, CodecError) as error:
         raise LogError(f"{path}: a trace cannot be read ({error})") from error
+    if not MIN_STEP_NS <= head.step_ns <= MAX_STEP_NS:
+        raise LogError(
+            f"{path}: a trace with a row every {head.step_ns} ns, expected {MIN_STEP_NS} to {MAX_STEP_NS}; the file is damaged"
+        )
     return head.id, head.start_ns, head.step_ns
 
 

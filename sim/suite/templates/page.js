@@ -31,13 +31,13 @@
     },
     zh: {
       "o.pass": "通过", "o.fail": "未通过", "o.bad_input": "输入有误", "o.infrastructure_error": "基础设施错误", "o.nothing_ran": "没有运行", "o.flaky": "不稳定",
-      suite: "测试套件", skip: "跳到结果", theme: "浅色、深色或跟随系统", tasks: "运行数", wall: "用时", workers: "进程数", started: "开始时间", commit: "提交",
+      suite: "测试套件", skip: "跳到结果", theme: "浅色、深色或跟随系统", tasks: "运行数", wall: "用时", workers: "工作进程数", started: "开始时间", commit: "提交",
       empty: "没有场景运行，因此没有可显示的内容。", runs: "运行", all: "全部", filter: "只显示", search: "搜索名称、键=值、说明", unfold: "全部展开", fold: "全部收起",
-      interrupted: "测试套件被中断；以下运行没有进行：", first: "请先看这些", disagreed: "重复运行的结果不一致：", more: "还有", status: "结论", scenario: "场景", said: "说明", criteria: "准则", memory: "内存", none: "没有匹配的结果。", reset: "显示全部", versions: "版本与快捷键",
+      interrupted: "测试套件被中断；以下运行没有进行：", first: "请先看这些", disagreed: "重复运行的结果不一致：", more: "还有", status: "结论", scenario: "场景", said: "说明", criteria: "判据", memory: "内存", none: "没有匹配的结果。", reset: "显示全部", versions: "版本与快捷键",
       "key.search": "搜索", "key.move": "下一个、上一个运行", "key.open": "展开", "key.clear": "显示全部",
-      criterion: "准则", value: "数值", limit: "限值", what: "发生了什么", at: "时刻", figures: "指标", criteria_title: "准则", about: "运行信息", log: "日志", output: "程序输出", carried: "来自之前的调用", report: "报告",
-      result: "result.json", again: "重新运行", repetitions: "结果不一致的重复运行", digest: "摘要", map: "道路文件", cpu: "处理器时间", worker: "进程", scene: "场景文件", suite_of: "所属套件",
-      sweep: "参数扫描", across: "横轴", down: "纵轴", show: "显示", outcome: "结论", lowest: "最小", highest: "最大",
+      criterion: "判据", value: "数值", limit: "限值", what: "发生了什么", at: "时刻", figures: "指标", criteria_title: "判据", about: "运行信息", log: "日志", output: "程序输出", carried: "来自之前的调用", report: "报告",
+      result: "result.json", again: "重新运行", repetitions: "结果不一致的重复运行", digest: "摘要", map: "道路文件", cpu: "处理器时间", worker: "工作进程", scene: "场景文件", suite_of: "所属套件",
+      sweep: "参数扫描", sweeps: "参数扫描", across: "横轴", down: "纵轴", show: "显示", outcome: "结论", lowest: "最小", highest: "最大",
       press: "点击单元格或数据点可查看对应的运行。", shown: (n, m) => (n === m ? `共 ${m} 个运行` : `${m} 个运行中的 ${n} 个`), of_passed: "通过",
       nothing_here: "没有数据：运行没有进行到这一步",
     },
@@ -48,6 +48,8 @@
     const word = words[language][key] ?? words.en[key] ?? english[key] ?? key;
     return typeof word === "function" ? word(...values) : word;
   };
+  // A recorded sentence, name of a criterion or of a figure, in the page's language; what has no translation stays as recorded.
+  const said = (text) => (language === "zh" && Object.hasOwn(data.zh, text) ? data.zh[text] : text);
   const memory = {  // a page from disk may not be allowed to remember
     get(key) { try { return localStorage.getItem("icv." + key); } catch { return null; } },
     set(key, value) { try { localStorage.setItem("icv." + key, value); } catch { /* then not */ } },
@@ -58,6 +60,10 @@
     for (const node of $$("[data-t]", root)) {
       english[node.dataset.t] ??= node.textContent;
       node.textContent = say(node.dataset.t);
+    }
+    for (const node of $$("[data-said]", root)) {
+      node.dataset.said ||= node.textContent;
+      node.textContent = said(node.dataset.said);
     }
     for (const [source, target] of attributes) {
       for (const node of $$(`[${source}]`, root)) {
@@ -72,6 +78,8 @@
     $("#lang").textContent = wanted === "zh" ? "English" : "中文";
     $("#lang").lang = wanted === "zh" ? "en" : "zh";
     translate();
+    document.title = [$(".verdict [data-t]").textContent, $("#name").textContent, `icv ${say("suite")}`].join(" · ");
+    $(".bar")?.setAttribute("aria-label", $$(".chip:not([data-filter=all])").map((chip) => `${$("b", chip).textContent} ${say("o." + chip.dataset.filter)}`).join(", "));
     for (const row of $$("tr.more")) { fill(row, runs[row.dataset.of]); }
     drawSweeps();
     if (runs.length) apply();
@@ -107,8 +115,8 @@
       make("th", { scope: "col", class: k > 1 && k < 5 ? "num" : null }, word)));
     const lines = [...run.criteria].sort((a, b) => a.passed - b.passed).map((c) => make("tr", { class: c.passed ? null : "is-failed" },
       make("td", { class: c.passed ? "o-pass" : "o-fail" }, make("span", { class: "mark", role: "img", "aria-label": say(c.passed ? "o.pass" : "o.fail") }, c.passed ? "✓" : "✗")),
-      make("td", {}, c.name), make("td", { class: "num", "data-label": say("value") }, figure(c.value, c.unit)), make("td", { class: "num", "data-label": say("limit") }, figure(c.limit, c.unit)),
-      make("td", { class: "num", "data-label": say("at") }, c.t_s === null ? "" : figure(c.t_s, "s")), make("td", {}, c.sentence)));
+      make("td", {}, said(c.name)), make("td", { class: "num", "data-label": say("value") }, figure(c.value, c.unit)), make("td", { class: "num", "data-label": say("limit") }, figure(c.limit, c.unit)),
+      make("td", { class: "num", "data-label": say("at") }, c.t_s === null ? "" : figure(c.t_s, "s")), make("td", {}, said(c.sentence))));
     return make("table", { class: "criteria" }, make("thead", {}, head), make("tbody", {}, ...lines));
   }
   function pairs(list) {
@@ -126,7 +134,7 @@
         `${marks[runs[k].outcome]} ${runs[k].id} · ${runs[k].digest || "–"}`))));
     }
     if (run.criteria.length) part(say("criteria_title"), criteria(run));
-    if (run.metrics.length) part(say("figures"), pairs(run.metrics.map(([name, value]) => [name, figure(value)])));
+    if (run.metrics.length) part(say("figures"), pairs(run.metrics.map(([name, value]) => [said(name), figure(value)])));
     else if (!run.criteria.length) part("", make("p", {}, say("nothing_here")));
     part(say("about"), pairs([
       ...run.overrides.map(([key, value]) => [key, value]), [say("suite_of"), run.suite], [say("digest"), run.digest], [say("map"), run.map_digest.slice(0, 16)],
@@ -171,7 +179,7 @@
   // ---- filter, search, sort ---------------------------------------------------------------------------------------
   const state = { filter: "all", search: "", cell: null };
   const haystack = runs.map((run) => [run.id, run.scene, run.sentence, run.suite, run.digest, ...run.overrides.map((pair) => pair.join("=")),
-    ...run.criteria.filter((c) => !c.passed).map((c) => `${c.name} ${c.sentence}`)].join("\n").toLowerCase());
+    ...run.criteria.filter((c) => !c.passed).flatMap((c) => [c.name, c.sentence])].flatMap((text) => [text, data.zh[text] ?? ""]).join("\n").toLowerCase());
 
   function wants(k) {
     const run = runs[k];

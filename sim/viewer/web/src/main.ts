@@ -1,6 +1,7 @@
 // Where the page begins: finds its run, in itself or on the server, and puts the parts together.
 import "./styles.css";
 import { ViewerApp } from "./app";
+import { DataError } from "./data/columns";
 import { EmbeddedRun } from "./data/embedded";
 import { completeMeta } from "./data/manifest";
 import { prefetch } from "./data/prefetch";
@@ -62,10 +63,12 @@ async function start(): Promise<ViewerApp | null> {
     return app;
   } catch (error) {
     const app = new ViewerApp(new EmptyRun("", { format: 1, meta: completeMeta({}), block_ms: 30_000, tables: {}, sections: {} }), null);
+    app.language = parseHash(location.hash).language ?? app.language;
     apply(app);
     const box = element("div", "fatal", root);
     say(element("h1", "", box), app.t("error.title"));
-    const message = error instanceof Error ? error.message : String(error);
+    const inChinese = app.language === "zh" && error instanceof DataError ? error.chinese : "";
+    const message = inChinese || (error instanceof Error ? error.message : String(error));
     say(element("p", "", box), app.t(message));
     if (location.search) {
       const back = element("a", "", box);

@@ -26,6 +26,7 @@ export interface Meta {
   units: string[]; receivers: string[]; topics: string[]; fates: string[]; rsus: { name: string; x: number; y: number; range_m: number }[];
   roads: Roads; lights: string[]; descriptor: string; message_types: Record<string, string>;
   budget: { messages: number; with_bytes: number; sentence_en: string; sentence_zh: string }; series: Series[];
+  zh: Record<string, string>; // recorded English -> Chinese: sentences, names of criteria and metrics, texts of events
 }
 
 /** One run. Tables come on demand; `table` gives null for one that this run does not have. */

@@ -1,7 +1,15 @@
 // Bytes of a section -> typed columns. What is written: "dtype[:scale][:d][:s]", little endian, column after column.
 import type { Column, Columns } from "../model";
 
-export class DataError extends Error {}
+export class DataError extends Error {
+  /** `chinese`: the same in Chinese, where there is such. */
+  constructor(
+    message: string,
+    readonly chinese = "",
+  ) {
+    super(message);
+  }
+}
 
 const MAKERS = {
   i8: Int8Array, u8: Uint8Array, i16: Int16Array, u16: Uint16Array, i32: Int32Array, u32: Uint32Array, f32: Float32Array, f64: Float64Array,

@@ -32,7 +32,7 @@ export function completeMeta(meta: Partial<Meta>): Meta {
   return {
     scenario: "", seed: 0, digest: "", commit: "", versions: {}, epoch_ns: "0", tick_ms: 10,
     outcome: "", sentence: "", lost: null, criteria: [], events: [], actors: [], vehicles: {}, numbers: {}, facts: {},
-    units: [], receivers: [], topics: [], fates: [], rsus: [], lights: [], descriptor: "", message_types: {}, series: [],
+    units: [], receivers: [], topics: [], fates: [], rsus: [], lights: [], descriptor: "", message_types: {}, series: [], zh: {},
     ...meta,
     duration_s: Math.min(LONGEST_S, Math.max(0, Number.isFinite(meta.duration_s) ? (meta.duration_s as number) : 0)),
     budget: { messages: 0, with_bytes: 0, sentence_en: "", sentence_zh: "", ...meta.budget },

@@ -14,9 +14,19 @@ async function get(url: string): Promise<Response> {
   const answer = await fetch(url);
   if (!answer.ok) {
     const text = await answer.text().catch(() => "");
-    throw new DataError(`${url}: ${answer.status} ${text.slice(0, 300) || answer.statusText}`);
+    const chinese = decoded(answer.headers.get("icv-chinese"));
+    throw new DataError(`${url}: ${answer.status} ${text.slice(0, 300) || answer.statusText}`, chinese && `${url}：${answer.status} ${chinese}`);
   }
   return answer;
+}
+
+/** Headers hold ASCII alone: other characters come percent-encoded. */
+function decoded(text: string | null): string {
+  try {
+    return decodeURIComponent(text ?? "");
+  } catch {
+    return "";
+  }
 }
 
 export interface RunEntry { id: string }

@@ -1,5 +1,6 @@
 // Where a run comes from, what this page holds of it, and which keys do what.
 import type { App, Run } from "../model";
+import { recorded } from "../i18n/recorded";
 import { el } from "./dom";
 import { clock } from "./format";
 import { panelOf, redrawOnGrowth } from "./frame";
@@ -56,7 +57,7 @@ function facts(app: App, run: Run, title: string): HTMLElement {
   const list = el("dl", { class: "p-facts" });
   for (const [key, value] of rows) list.append(el("dt", {}, app.t(key)), el("dd", { class: key === "about.digest" || key === "about.commit" ? "p-code" : null }, value || "–"));
   const budget = app.language === "zh" ? meta.budget.sentence_zh : meta.budget.sentence_en;
-  return el("section", {}, title ? el("h3", {}, title) : null, list, budget ? el("p", {}, budget) : null, meta.lost ? el("p", { class: "p-lost" }, meta.lost) : null);
+  return el("section", {}, title ? el("h3", {}, title) : null, list, budget ? el("p", {}, budget) : null, meta.lost ? el("p", { class: "p-lost" }, recorded(app, meta.lost)) : null);
 }
 
 /** UTC of simulation time 0. */

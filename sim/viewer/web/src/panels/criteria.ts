@@ -1,6 +1,6 @@
 // The verdict: outcome, every criterion (failed ones first) with its margin and its moment, numbers per vehicle.
 import type { App, Criterion, Run } from "../model";
-import { criterionName, metricWord } from "../i18n/criteria";
+import { metricWord, recorded } from "../i18n/recorded";
 import { el } from "./dom";
 import { clock, figure, metricName, outcomeText, unitText } from "./format";
 import { panelOf, redrawOnGrowth } from "./frame";
@@ -37,9 +37,9 @@ function banner(app: App, run: Run, title: string): HTMLElement {
     { class: `p-banner p-${OUTCOME_TONE[meta.outcome] ?? "warn"}`, role: "status" },
     title ? el("span", { class: "p-muted" }, title) : null,
     el("strong", { class: "p-outcome" }, outcomeText(app, meta.outcome)),
-    el("span", { class: "p-sentence" }, isRunning(run) ? app.t("live.sentence") : meta.sentence),
-    isRunning(run) || (meta.sentence && app.language === "en") ? null : el("span", { class: "p-muted" }, app.t("criteria.count").replace("{failed}", String(failed)).replace("{all}", String(meta.criteria.length))),
-    meta.lost ? el("p", { class: "p-lost" }, meta.lost) : null,
+    el("span", { class: "p-sentence" }, isRunning(run) ? app.t("live.sentence") : recorded(app, meta.sentence)),
+    isRunning(run) || meta.sentence ? null : el("span", { class: "p-muted" }, app.t("criteria.count").replace("{failed}", String(failed)).replace("{all}", String(meta.criteria.length))),
+    meta.lost ? el("p", { class: "p-lost" }, recorded(app, meta.lost)) : null,
   );
 }
 
@@ -58,8 +58,8 @@ function criterionItem(app: App, criterion: Criterion): HTMLElement {
   const word = app.t(criterion.passed ? "criteria.passed" : "criteria.failed");
   const content = [
     el("span", { class: "p-mark", role: "img", "aria-label": word, title: word }, criterion.passed ? "✓" : "✗"),
-    el("span", { class: "p-sentence" }, criterion.sentence),
-    el("span", { class: "p-below" }, el("span", { class: "p-criterion-name", title: criterion.name }, criterionName(app, criterion.name)), el("span", { class: "p-value" }, valueText(app, criterion), twin(app, criterion))),
+    el("span", { class: "p-sentence" }, recorded(app, criterion.sentence)),
+    el("span", { class: "p-below" }, el("span", { class: "p-criterion-name", title: criterion.name }, recorded(app, criterion.name)), el("span", { class: "p-value" }, valueText(app, criterion), twin(app, criterion))),
     marginBar(app, criterion),
     el("span", { class: "p-when" }, criterion.t_s === null ? "" : clock(criterion.t_s * 1000)),
   ];
@@ -81,7 +81,7 @@ function twin(app: App, criterion: Criterion): HTMLElement | null {
   if (!same) return el("span", { class: "p-other" }, "–");
   const text = `${same.passed ? "✓" : "✗"} ${same.value === null ? "" : `${figure(same.value)} ${unitText(same.unit)}`}`.trim();
   const isChanged = same.passed !== criterion.passed || same.value !== criterion.value;
-  return el("span", { class: isChanged ? "p-other p-changed" : "p-other", title: same.sentence }, text);
+  return el("span", { class: isChanged ? "p-other p-changed" : "p-other", title: recorded(app, same.sentence) }, text);
 }
 
 function valueText(app: App, criterion: Criterion): string {

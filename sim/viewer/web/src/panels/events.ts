@@ -1,5 +1,6 @@
 // What happened, in order: filter by kind, vehicle or words; a click goes there.
 import type { App, RunEvent } from "../model";
+import { recorded } from "../i18n/recorded";
 import { choice, el, searchBox, setAttribute, setText } from "./dom";
 import { lastAtOrBefore } from "./find";
 import { clock, figure, metricName } from "./format";
@@ -16,12 +17,13 @@ interface Memory {
 const ROUTINE = new Set(["spawned", "arrived"]);
 const NOTABLE = "notable";
 
-/** Events that pass; `kind` empty for all, "notable" for all but routine; `text` as words that must all occur in kind, subject or text. */
-export function filterEvents(events: RunEvent[], kind: string, text: string): RunEvent[] {
+/** Events that pass; `kind` empty for all, "notable" for all but routine; `text` as words that must all occur in kind, subject or text, or
+ * in what the page makes of them (`shown`). */
+export function filterEvents(events: RunEvent[], kind: string, text: string, shown: (event: RunEvent) => string = () => ""): RunEvent[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   return events.filter((event) => {
     if (kind === NOTABLE ? ROUTINE.has(event.kind) : kind && event.kind !== kind) return false;
-    const all = `${event.kind} ${event.kind.replaceAll("_", " ")} ${event.subject} ${event.text}`.toLowerCase();
+    const all = `${event.kind} ${event.kind.replaceAll("_", " ")} ${event.subject} ${event.text} ${shown(event)}`.toLowerCase();
     return words.every((word) => all.includes(word));
   });
 }
@@ -57,7 +59,7 @@ function subjectText(app: App, subject: string): string {
 
 /** Text and figures of an event. `value` is worded by kind; -1 in `lane` and `other` means none. */
 export function eventText(app: App, event: RunEvent): string {
-  const parts = [event.text];
+  const parts = [recorded(app, event.text)];
   const key = `event.value.${event.kind}`;
   const worded = app.t(key);
   const order = ["value", "other", "lane"];
@@ -127,7 +129,8 @@ export const eventsPanel = panelOf<Memory>(
     });
     context.onEnd(() => list.end());
     const apply = (): void => {
-      shown = filterEvents(all, memory.kind, memory.text);
+      const asShown = app.language === "en" ? undefined : (event: RunEvent): string => `${eventName(app, event.kind)} ${subjectText(app, event.subject)} ${recorded(app, event.text)}`;
+      shown = filterEvents(all, memory.kind, memory.text, asShown);
       times = shown.map((event) => event.t_s * 1000);
       current = lastAtOrBefore(times, app.timeMs);
       list.setCount(shown.length);

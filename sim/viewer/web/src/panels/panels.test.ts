@@ -51,6 +51,10 @@ describe("verdict", () => {
     app.tell("language");
     expect(host.textContent).toContain("未通过");
     expect(host.querySelectorAll(".p-criteria")).toHaveLength(1);
+    expect(host.querySelector(".p-banner .p-sentence")!.textContent).toBe("2 项判据中有 1 项未满足");
+    const [first, second] = [...host.querySelectorAll(".p-criteria li")].map((item) => [item.querySelector(".p-sentence")!.textContent, item.querySelector(".p-criterion-name")!.textContent]);
+    expect(first).toEqual(["bus1 急动", "乘坐舒适性 · bus1 · 加加速度"]);
+    expect(second).toEqual(["no collisions", "no_collision"]); // nobody has translated these
   });
 });
 

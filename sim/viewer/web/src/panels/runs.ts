@@ -10,6 +10,7 @@ export interface RunLine {
   seed: string;
   outcome: string;
   sentence: string;
+  sentence_zh: string;
   digest: string;
   path: string;
   duration_s: number;
@@ -38,6 +39,7 @@ export function runLines(answer: unknown): RunLine[] {
         seed: text("seed"),
         outcome: of.live === true ? "live" : text("outcome"),
         sentence: text("sentence"),
+        sentence_zh: text("sentence_zh"),
         digest: text("digest"),
         path: text("path", "log"),
         duration_s: number("duration_s"),
@@ -70,7 +72,7 @@ export function arrange(runs: RunLine[], filter: RunFilter): RunLine[] {
   return runs
     .filter((run) => {
       if (filter.outcome && run.outcome !== filter.outcome) return false;
-      const all = `${run.id} ${run.scenario} seed=${run.seed} ${run.outcome} ${run.sentence} ${run.digest} ${run.path}`.toLowerCase();
+      const all = `${run.id} ${run.scenario} seed=${run.seed} ${run.outcome} ${run.sentence} ${run.sentence_zh} ${run.digest} ${run.path}`.toLowerCase();
       return words.every((word) => all.includes(word));
     })
     .sort((a, b) => {
@@ -93,6 +95,7 @@ export function runAddress(first: string, second: string | null): string {
 
 /** What the list needs of the page. */
 export interface Words {
+  readonly language: "en" | "zh";
   t(key: string): string;
   readonly run?: { readonly id: string };
   readonly other?: { readonly id: string } | null;
@@ -183,7 +186,7 @@ export function mountRunList(host: HTMLElement, words: Words, fetchRuns: () => P
       drawCompare();
     });
     const tone = run.outcome === "pass" ? "good" : run.outcome === "fail" ? "bad" : run.outcome === "live" ? "accent" : "warn";
-    const sentence = run.outcome === "live" ? words.t("live.sentence") : run.sentence;
+    const sentence = run.outcome === "live" ? words.t("live.sentence") : (words.language === "zh" && run.sentence_zh) || run.sentence;
     const isOpen = words.run?.id === run.id || words.other?.id === run.id;
     return el(
       "tr",

@@ -67,6 +67,7 @@ export const META: Meta = {
   lights: ["UNSPECIFIED", "DARK", "RED", "FLASHING_RED", "GREEN_PERMISSIVE", "GREEN_PROTECTED", "YELLOW", "FLASHING_YELLOW"],
   descriptor: btoa(String.fromCharCode(...toBinary(FileDescriptorSetSchema, SET))),
   message_types: { "v2x/bsm": "t.Batch" },
+  zh: { "1 of 2 criteria failed": "2 项判据中有 1 项未满足", "bus1 jerked": "bus1 急动", "comfort/bus1 jerk": "乘坐舒适性 · bus1 · 加加速度" },
   budget: { messages: 8, with_bytes: 4, sentence_en: "Bytes beyond the budget are left out.", sentence_zh: "超出预算的字节未收录。" },
   series: [
     { key: "speed", title_en: "speed", title_zh: "速度", unit: "m/s", group: "speed", vehicle: "bus1", row0: 0, rows: 3 },

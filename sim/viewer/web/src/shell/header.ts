@@ -1,5 +1,6 @@
 // What run this is, its verdict, and the switches of the page.
 import { LAYERS, type Mode, type ViewerApp } from "../app";
+import { recorded } from "../i18n/recorded";
 import { element, icon, iconButton, popover, say, translated } from "./dom";
 
 export function mountHeader(parent: HTMLElement, app: ViewerApp, link: () => string, help: HTMLDialogElement, togglePanels: () => void): void {
@@ -18,7 +19,7 @@ export function mountHeader(parent: HTMLElement, app: ViewerApp, link: () => str
     badge.className = `badge ${outcome === "pass" ? "good" : outcome === "fail" ? "bad" : outcome === "live" ? "live" : "warn"}`;
     badge.hidden = app.run.id === "";
     say(title, now.scenario || "icv");
-    const words = app.isLive ? app.t("live.sentence") : now.sentence;
+    const words = app.isLive ? app.t("live.sentence") : recorded(app, now.sentence);
     say(sentence, words);
     sentence.title = words;
     say(facts, app.run.id === "" ? "" : [`${app.t("seed")} ${now.seed}`, now.digest && `${app.t("digest")} ${now.digest.slice(0, 12)}`].filter(Boolean).join(" · "));
@@ -96,6 +97,6 @@ export function mountHeader(parent: HTMLElement, app: ViewerApp, link: () => str
     const strip = element("div", "lost", parent);
     strip.append(icon("help"));
     const text = element("span", "", strip);
-    translated(app, () => say(text, app.t("lost") + (app.run.meta.lost ?? "")));
+    translated(app, () => say(text, app.t("lost") + recorded(app, app.run.meta.lost ?? "")));
   }
 }

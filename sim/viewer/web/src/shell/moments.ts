@@ -1,5 +1,5 @@
 // Moments worth going to: events, and criteria at the time they failed.
-import { criterionName } from "../i18n/criteria";
+import { recorded, type Reader } from "../i18n/recorded";
 import type { App, Meta, RunEvent } from "../model";
 
 export interface Moment { timeMs: number; kind: "failed" | "bad" | "event"; title: string; text: string; subject: string }
@@ -23,8 +23,8 @@ export function momentsOf(meta: Meta): Moment[] {
 }
 
 /** What a moment is called in the page's language. */
-export function momentName(app: Pick<App, "t" | "language">, moment: Moment): string {
-  if (moment.kind === "failed") return `${app.t("tick.failed")}: ${criterionName(app, moment.title)}`;
+export function momentName(app: Pick<App, "t"> & Reader, moment: Moment): string {
+  if (moment.kind === "failed") return app.t("tick.failed").replace("{name}", () => recorded(app, moment.title));
   const key = `event.${moment.title}`;
   const known = app.t(key);
   return [known === key ? moment.title.replaceAll("_", " ") : known, moment.subject].filter(Boolean).join(" · ");

@@ -1,6 +1,7 @@
 // The line of time: where one is, events and failures as ticks to click, and seeking by dragging.
 import type { ViewerApp } from "../app";
 import { element, say, translated } from "./dom";
+import { recorded } from "../i18n/recorded";
 import { clock, momentName, momentsOf, type Moment } from "./moments";
 
 const SIDE = 10; // pixels kept free left and right
@@ -156,7 +157,7 @@ export class Timeline {
     for (const moment of moments.slice(0, 6)) {
       const line = element("div", `tip-line ${moment.kind}`, this.tip);
       say(element("b", "", line), momentName(this.app, moment));
-      say(element("span", "", line), moment.text);
+      say(element("span", "", line), recorded(this.app, moment.text));
     }
     this.tip.hidden = false;
     const box = this.root.getBoundingClientRect();
