@@ -10,6 +10,7 @@ world, however fast, can make `world.tick()` of the stock client faster than tha
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def _calls() -> None:
     peer.setblocking(False)
     version = CALLS["version"]
     while True:
+        os.sched_yield()
         with contextlib.suppress(BlockingIOError):
             request = peer.recv(65536)
             if not request:

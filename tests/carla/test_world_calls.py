@@ -241,6 +241,7 @@ def test_a_map_change_is_told_once_and_not_with_the_first_snapshot(server):
         stream.sendall(streams.LENGTH.pack(address.stream_id))
         stream.recv(4, socket.MSG_PEEK)
         raw.call("load_new_episode", "", True, 65535)
+        raw.call("get_sensor_token", address.stream_id)  # before this it is told the old id
         now = raw.call("get_episode_info").id
         flags: list[int] = []
         while len(flags) < 15:

@@ -31,7 +31,8 @@ def version(world: World, caller: Any) -> str:
 
 @answers("get_episode_info")
 def get_episode_info(world: World, caller: Any) -> structs.EpisodeInfo:
-    return structs.EpisodeInfo(world.episode.id, structs.Token(world.token(WORLD_STREAM)))
+    episode = world.handover.episode_for(caller) or world.episode.id
+    return structs.EpisodeInfo(episode, structs.Token(world.token(WORLD_STREAM)))
 
 
 @answers("get_sensor_token")

@@ -22,16 +22,17 @@ from sim.carla.server import blueprints, sensors
 from sim.carla.server import columns as c
 from sim.carla.server.actors import SpawnRefused
 from sim.carla.server.dispatch import Dispatcher
+from sim.carla.server.handover import Handover, Waiting
+from sim.carla.server.lull import SPOKEN_BY_MANAGERS, Lull
 from sim.carla.server.maps import MapStore
 from sim.carla.server.transport import Connection, StreamConnection, Transport
 from sim.carla.server.watchdog import Watchdog
 from sim.carla.server.world import WORLD_STREAM, World
 from sim.carla.wire import structs
+from sim.carla.wire.rpc import LATER, Error
 
 WATCH_S = 0.02  # how often to look for a lost wake-up while a Traffic Manager is registered
 POKE_S = 0.005  # and while one is being woken
-SPIN_S = 300e-6  # a client that ticks asks again within this; sleeping and waking costs more than its whole tick
-SPIN_BESIDE_MANAGER_S = 20e-6
 REHEARSED = ("vehicle.tesla.model3", "walker.pedestrian.0001", "static.prop.streetbarrier")
 
 
@@ -68,6 +69,7 @@ class Server:
             store = MapStore(source, rule_lights=options.rule_lights, check_planner=check)
         first = store.load(store.names()[0])
         self.watchdog = Watchdog()
+        self.lull = Lull()
         self.seen: set[str] = set()  # names of calls, where they are checked
         self._is_checking = options.is_checking
         self.transport = Transport(
@@ -93,14 +95,68 @@ class Server:
         rehearse(self.world)
         self.world.begin(first, reset_settings=True)
         self.world.streams = self.transport
+        self.world.handover = Handover(self._carry_out)
         self._dispatcher = Dispatcher(self.world)
         self._next_tick_s = 0.0
 
     def _answer(self, caller: Any, call: str, arguments: tuple[Any, ...]) -> Any:
-        self.watchdog.saw(caller, call, time.monotonic())
+        now_s = time.monotonic()
+        self.watchdog.saw(caller, call, now_s)
         if self._is_checking:
             self.seen.add(call)
+        if self.world.handover:
+            if self.world.handover.keeps(caller, call, arguments):
+                return LATER
+            self.world.hush(False)
+        if call == "load_new_episode":
+            return self._load(caller, arguments)
+        if self.world.managers:
+            if call in SPOKEN_BY_MANAGERS:
+                self.lull.heard(caller, now_s)
+            elif call == "spawn_actor" and self._must_wait(caller, now_s):
+                self._put_off(caller, (caller.number, call, arguments), now_s)
+                return LATER
         return self._dispatcher.answer(caller, call, arguments)
+
+    def _load(self, caller: Any, arguments: tuple[Any, ...]) -> Any:
+        world = self.world
+        old_episode = world.episode.id
+        world.hush(True)
+        try:
+            result = self._dispatcher.answer(caller, "load_new_episode", arguments)
+            if not isinstance(result, Error):
+                num_managers = sum(m.owner is caller for m in world.managers.values())
+                now_s = time.monotonic()
+                if not world.handover.begin(caller, old_episode, num_managers, now_s):
+                    return LATER
+        finally:
+            world.hush(False)
+        return result
+
+    def _must_wait(self, caller: Any, now_s: float) -> bool:
+        is_heard = self.lull.next_s(caller, now_s, now_s) is not None
+        return is_heard and self.world.episode.is_synchronous
+
+    def _put_off(self, caller: Any, waiting: Waiting, since_s: float) -> None:
+        """Carry the spawn out once the manager is silent. The one who asked waits for the answer and asks for nothing else."""
+        due_s = self.lull.next_s(caller, since_s, time.monotonic())
+        if due_s is not None:
+            self.transport.call_at(due_s, lambda: self._put_off(caller, waiting, since_s))
+        elif not caller.is_closed:
+            self._carry_out(caller, waiting)
+
+    def _carry_out(self, caller: Any, waiting: Waiting) -> None:
+        """A call that had to wait. Its connection counts as serving it, for who answers later still."""
+        number, call, arguments = waiting
+        caller.number = number
+        try:
+            result = self._dispatcher.answer(caller, call, arguments)
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error)[-4:])
+            self.transport.report(f"{call} failed inside the server:\n{trace}")
+            result = Error(f"{call} failed inside the server: {error}")
+        if result is not LATER:
+            caller.answer(number, result)
 
     def _subscribed(self, stream: int, connection: StreamConnection) -> bool:
         if stream == WORLD_STREAM:
@@ -112,26 +168,32 @@ class Server:
 
     def _closed(self, connection: Connection) -> None:
         self.watchdog.gone(connection)
+        self.lull.gone(connection)
         if isinstance(connection, StreamConnection):
             self.world.relisten()
         else:
             self.world.closed(connection)
+            self.world.hush(False)
 
     def between(self) -> float | None:
         """What is due, and when to look again; monotonic seconds, None: when a request comes."""
         world = self.world
+        if world.handover:
+            world.handover.hurry(time.monotonic())
+            world.hush(False)
         if world.held:
             world.release()
         due_s = self.transport.awaited() if world.held else None
-        if not world.episode.is_synchronous:
+        if not world.episode.is_synchronous and not world.is_hushed:
             now_s = time.monotonic()
             if now_s >= self._next_tick_s:
                 delta_s = world.episode.delta_s
                 self._tick()
                 self._next_tick_s = max(self._next_tick_s + delta_s, now_s)
             due_s = self._next_tick_s
-        # A Traffic Manager's threads and a waiting client take two processors already; a third that spins takes theirs.
-        self.transport.spin(SPIN_BESIDE_MANAGER_S if world.managers else SPIN_S)
+        look_s = world.handover.due_s() if world.handover else None
+        if look_s is not None:
+            due_s = look_s if due_s is None else min(due_s, look_s)
         if world.managers or self.watchdog.is_busy:
             now_s = time.monotonic()
             if self.watchdog.is_due(now_s) and self.watchdog.watch(self._managers(), now_s):

@@ -3,7 +3,7 @@
 `poll` handles what is there and returns; `run` does so until `stop`. A request is carried out by `dispatch`, whose answer goes out with a
 direct send; messages of a stream go straight to its subscribers. So what `dispatch` sends on streams leaves before its own answer does.
 After work the loop looks again without sleeping for up to `spin_s`, because a client that was just answered asks again within microseconds
-and waking up would cost as much as the whole exchange; where that proves vain it looks for a shorter time.
+and waking up would cost as much as the whole exchange; between looks it offers its processor to others, and where looking proves vain it looks for a shorter time.
 
 Everything from a socket is hostile: whoever sends garbage, claims gigabytes or stops reading is closed with a sentence to `say`, and
 nobody else notices. `on_closed` is called between rounds, never from within `dispatch` or `send`.
@@ -116,11 +116,6 @@ class Transport:
         for fd in (self._calls.fileno(), self._streams.fileno(), self._wake):
             self._epoll.register(fd, select.EPOLLIN)
 
-    def spin(self, longest_s: float) -> None:
-        """Look without sleeping for at most this long after work, from now on."""
-        if longest_s != self._spin_s:
-            self._spin_s = self._spin_now_s = longest_s
-
     # -- what the owner calls -------------------------------------------------------------------
 
     def poll(self, timeout_s: float | None = None) -> int:
@@ -134,6 +129,7 @@ class Transport:
         if now_s < until_s:
             events = poll(0)
             while not events and time.monotonic() < until_s:
+                os.sched_yield()  # a client's threads may need this very processor to come to their next question
                 events = poll(0)
             # Where clients take longer than that, on a busy machine, waiting without sleeping only takes the processor from them.
             self._spin_now_s = self._spin_s if events else self._spin_now_s / 2

@@ -24,6 +24,7 @@ from sim.carla.server import sensors as sensor_kinds
 from sim.carla.server.actors import Actor, Actors, SpawnRefused, description
 from sim.carla.server.episode import Episode
 from sim.carla.server.ground import Ground
+from sim.carla.server.handover import Handover
 from sim.carla.server.lights import Lights
 from sim.carla.server.maps import LoadedMap, MapStore
 from sim.carla.server.navmesh import nav_name, navmesh
@@ -101,6 +102,8 @@ class World:
         self.streams: Streams | None = None
         self.held: deque[Any] = deque()
         self.managers: dict[int, Manager] = {}
+        self.handover = Handover(lambda *_: None)
+        self.is_hushed = False  # nothing goes out on the world stream
         self.generated: LoadedMap | None = None
         self.stage = Stage(self)
         self._recordings = recordings
@@ -165,6 +168,12 @@ class World:
     def joined(self) -> None:
         """Someone subscribed to the world: a new map is told with the next tick."""
         self._news = min(self._news, 1)
+
+    def hush(self, wanted: bool) -> None:
+        """Whether the world stream is silent; it stays so while a client is on its way. The end tells everybody what they missed."""
+        was_hushed, self.is_hushed = self.is_hushed, wanted or bool(self.handover)
+        if was_hushed and not self.is_hushed and self.streams is not None:
+            self.streams.send(WORLD_STREAM, self.latest)
 
     def _place_spectator(self) -> Actor:
         row = self.actors.place(c.SPECTATOR, 0)
@@ -357,7 +366,7 @@ class World:
             if not self._news:
                 flagged = SNAPSHOT_FLAGS.pack(int(SimulationState.MAP_CHANGE))
                 chunks = (head, header[: -SNAPSHOT_FLAGS.size] + flagged, records)
-        if self.streams is not None:
+        if self.streams is not None and not self.is_hushed:
             self.streams.send(WORLD_STREAM, chunks)
 
     def _sense(self) -> None:
@@ -391,7 +400,9 @@ class World:
     @property
     def is_awaiting(self) -> bool:
         """Whether ticks have to wait: for a subscription, or for a tick that already does."""
-        return bool(self.held) or (self.streams is not None and self.streams.awaited() is not None)
+        if self.held or self.is_hushed:
+            return True
+        return self.streams is not None and self.streams.awaited() is not None
 
     def hold(self, caller: Any) -> None:
         """A tick that has to wait for a subscription."""
@@ -399,7 +410,9 @@ class World:
 
     def release(self) -> None:
         """The ticks whose wait is over, in the order they came; each is answered before the next is made."""
-        while self.held and self.streams is not None and self.streams.awaited() is None:
+        while self.held and not self.is_hushed and self.streams is not None:
+            if self.streams.awaited() is not None:
+                return
             caller, number = self.held.popleft()
             try:
                 if self.episode.is_synchronous:
@@ -415,6 +428,7 @@ class World:
         for port in [p for p, m in self.managers.items() if m.owner is caller]:
             del self.managers[port]
         self.held = deque(h for h in self.held if h[0] is not caller)
+        self.handover.end(caller, is_gone=True)
 
 
 NOBODY = structs.Actor(
