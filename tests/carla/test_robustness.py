@@ -245,7 +245,14 @@ def test_a_tick_that_waits_for_a_subscription_goes_with_its_client(hardy: Server
             sock.sendall(rpc.request(stream, "get_sensor_token", stream))
         sock.sendall(rpc.request(99, "tick_cue"))
     time.sleep(0.6)
-    assert hardy.client("result = world.get_snapshot().frame") == frame
+    found = hardy.client(
+        """
+        while world.get_snapshot().frame == 0:  # of a client that has just come, until its first snapshot is there
+            time.sleep(0.01)
+        result = world.get_snapshot().frame
+        """
+    )
+    assert found == frame
     assert hardy.client(WORKS) < 5.0
     hardy.client(LEAVE_ASYNCHRONOUS, "client.reload_world()")
 
