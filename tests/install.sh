@@ -30,7 +30,7 @@ wanted=$(missing | tr '\n' ' ')
 
 skipped() {
   echo "tests: without ${wanted% }; $1"
-  case " $wanted" in *" nodejs "* | *" npm "*) echo "tests: skipped: examples/node-unit and its tests" ;; esac
+  case " $wanted" in *" nodejs "* | *" npm "*) echo "tests: skipped: examples/node-unit and its tests, logs in the readers of Foxglove, the front end built anew" ;; esac
   case " $wanted" in
     *" g++ "* | *" make "* | *protobuf* | *" pkg-config "* | *" libzmq3-dev "*) echo "tests: skipped: examples/cpp-unit and its tests" ;;
   esac
