@@ -243,6 +243,22 @@ def test_a_tick_waits_for_the_last_word_of_the_managers_cycle_but_not_for_one_th
     assert server.is_alive
 
 
+def test_a_manager_that_does_not_know_its_address_is_found_at_the_port_it_asked_for(
+    server: Any,
+) -> None:
+    """On a machine without a network the stock client registers "" and 0, and a lost wake-up could not be repaired."""
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.sendall(rpc.request(1, "is_traffic_manager_running", 7056))
+        sock.sendall(rpc.request(2, "add_traffic_manager_running", ["", 0]))
+        sock.sendall(rpc.request(3, "get_traffic_manager_running", 7056))
+        unpacker, answers = msgpack.Unpacker(), dict[int, Any]()
+        sock.settimeout(10.0)
+        while len(answers) < 3:
+            unpacker.feed(sock.recv(65536))
+            answers |= {answer[1]: answer[3][-1][1] for answer in unpacker}
+        assert answers == {1: False, 2: True, 3: ["127.0.0.1", 7056]}
+
+
 def test_a_manager_of_a_client_that_ticks_as_fast_as_it_can_hardly_ever_misses_a_tick(
     start_server: Any,
 ) -> None:

@@ -77,6 +77,7 @@ def get_light_boxes(world: World, caller: Any, actor: int) -> list[structs.Bound
 
 @answers("is_traffic_manager_running")
 def is_traffic_manager_running(world: World, caller: Any, port: int) -> bool:
+    world.asked_port[caller] = port
     return port in world.managers
 
 
@@ -88,8 +89,14 @@ def get_traffic_manager_running(world: World, caller: Any, port: int) -> tuple[s
 
 @answers("add_traffic_manager_running")
 def add_traffic_manager_running(world: World, caller: Any, address: tuple[str, int]) -> bool:
-    """Whoever registers owns the port until its connection closes."""
+    """Whoever registers owns the port until its connection closes.
+
+    A client on a machine without a network does not find out its own address and registers "" and port 0. It has just asked whether
+    somebody has the port that it takes, and where it is its connection says.
+    """
     host, port = address
+    if port == 0:
+        host, port = caller.peer.rpartition(":")[0], world.asked_port.get(caller, 0)
     if port in world.managers or len(world.managers) >= MAX_MANAGERS:
         return False
     world.managers[port] = Manager(host[:64], port, caller)

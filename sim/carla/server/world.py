@@ -102,6 +102,7 @@ class World:
         self.streams: Streams | None = None
         self.held: deque[Any] = deque()
         self.managers: dict[int, Manager] = {}
+        self.asked_port: dict[Any, int] = {}  # by connection: for whose manager it asked last
         self.handover = Handover(lambda *_: None)
         self.is_hushed = False  # nothing goes out on the world stream
         self.generated: LoadedMap | None = None
@@ -425,6 +426,7 @@ class World:
 
     def closed(self, caller: Any) -> None:
         """A client's connection is gone: its Traffic Managers and its waiting ticks go with it."""
+        self.asked_port.pop(caller, None)
         for port in [p for p, m in self.managers.items() if m.owner is caller]:
             del self.managers[port]
         self.held = deque(h for h in self.held if h[0] is not caller)
