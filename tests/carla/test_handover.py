@@ -12,8 +12,6 @@ from sim.carla.server.handover import LISTENS_S, PATIENCE_S, Handover, Waiting
 from sim.carla.wire import rpc
 from sim.carla.wire.rpc import VOID
 
-WORD = "get_weather_parameters"
-
 
 class Caller:
     """A connection as far as a handover knows one."""
@@ -168,79 +166,18 @@ def test_a_spawn_waits_until_the_manager_of_its_client_is_silent_and_no_longer_t
     quiet = lull.Lull()
     one, other = Caller(), Caller()
     assert quiet.next_s(one, 5.0, 5.0) is None
-    quiet.heard(one, WORD, 5.0)
+    quiet.heard(one, 5.0)
     assert quiet.next_s(one, 5.001, 5.001) == 5.0 + lull.QUIET_S
     assert quiet.next_s(other, 5.001, 5.001) is None
-    quiet.heard(one, WORD, 5.004)
+    quiet.heard(one, 5.004)
     assert quiet.next_s(one, 5.001, 5.0 + lull.QUIET_S) == 5.004 + lull.QUIET_S
     assert quiet.next_s(one, 5.001, 5.004 + lull.QUIET_S) is None
     for k in range(100):  # one that never rests
-        quiet.heard(one, WORD, 5.001 + 0.001 * k)
+        quiet.heard(one, 5.001 + 0.001 * k)
     assert quiet.next_s(one, 5.001, 5.001 + 0.5 * lull.MOST_S) == 5.001 + lull.MOST_S
     assert quiet.next_s(one, 5.001, 5.001 + lull.MOST_S) is None
     quiet.gone(one)
     assert quiet.next_s(one, 6.0, 6.0) is None
-
-
-def test_a_cycle_is_over_with_its_last_word_and_whatever_scripts_ask_in_between_changes_nothing() -> (
-    None
-):
-    quiet, one = lull.Lull(), Caller()
-    assert not quiet.is_in_cycle(one)
-    for call in ("apply_batch", "tick_cue", "apply_batch", "get_vehicle_light_states"):
-        quiet.heard(one, call, 5.0)
-        assert not quiet.is_in_cycle(one)
-    quiet.heard(one, "apply_batch", 5.0)
-    assert quiet.is_in_cycle(one) and not quiet.is_in_cycle(Caller())
-    quiet.heard(one, "version", 5.0)
-    assert quiet.is_in_cycle(one)
-    quiet.heard(one, "get_episode_settings", 5.0)
-    assert not quiet.is_in_cycle(one)
-    quiet.heard(one, "apply_batch", 5.0)  # the script's own
-    assert not quiet.is_in_cycle(one)
-    quiet.gone(one)
-    assert not quiet.is_in_cycle(one)
-
-
-def _asked(sock: socket.socket, *calls: bytes) -> None:
-    for call in calls:
-        sock.sendall(call)
-
-
-def _numbers(sock: socket.socket, count: int) -> list[int]:
-    """Of the next answers."""
-    unpacker, found = msgpack.Unpacker(), list[int]()
-    sock.settimeout(10.0)
-    while len(found) < count:
-        unpacker.feed(sock.recv(65536))
-        found += [answer[1] for answer in unpacker]
-    return found
-
-
-def test_a_tick_waits_for_the_last_word_of_the_managers_cycle_but_not_for_one_that_does_not_come(
-    server: Any,
-) -> None:
-    """Answered before it, the tick wakes the manager while that goes to sleep, and one wake-up in some hundreds is lost."""
-    server.client("""
-        settings = world.get_settings()
-        settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
-        world.apply_settings(settings)
-        """)
-    with socket.create_connection(("127.0.0.1", server.port)) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _asked(sock, rpc.request(1, "add_traffic_manager_running", ["127.0.0.1", 1]))
-        assert _numbers(sock, 1) == [1]
-        for k in (10, 20):  # the second time the last word does not come
-            _asked(sock, rpc.request(k, "tick_cue"), rpc.request(k + 1, "get_vehicle_light_states"))
-            _asked(sock, rpc.request(k + 2, "apply_batch", [], False))
-            assert _numbers(sock, 3) == [k, k + 1, k + 2]
-            together = rpc.request(k + 3, "tick_cue")
-            if k == 10:
-                together += rpc.request(k + 4, "get_episode_settings")
-            _asked(sock, together)
-            expected = [k + 4, k + 3] if k == 10 else [k + 3]
-            assert _numbers(sock, len(expected)) == expected
-    assert server.is_alive
 
 
 def test_a_manager_that_does_not_know_its_address_is_found_at_the_port_it_asked_for(
@@ -257,34 +194,6 @@ def test_a_manager_that_does_not_know_its_address_is_found_at_the_port_it_asked_
             unpacker.feed(sock.recv(65536))
             answers |= {answer[1]: answer[3][-1][1] for answer in unpacker}
         assert answers == {1: False, 2: True, 3: ["127.0.0.1", 7056]}
-
-
-def test_a_manager_of_a_client_that_ticks_as_fast_as_it_can_hardly_ever_misses_a_tick(
-    start_server: Any,
-) -> None:
-    """Before ticks waited for the last word, two or three wake-ups in a thousand ticks were lost, and each cost 0.1 s."""
-    server = start_server()
-    found = server.client(
-        """
-        settings = world.get_settings()
-        settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
-        world.apply_settings(settings)
-        tm = client.get_trafficmanager(tm_port)
-        tm.set_synchronous_mode(True)
-        kinds = [b for b in world.get_blueprint_library().filter("vehicle.*") if int(b.get_attribute("number_of_wheels")) == 4]
-        cars = [world.try_spawn_actor(kinds[k % len(kinds)], p) for k, p in enumerate(world.get_map().get_spawn_points()[:30])]
-        cars = [car for car in cars if car is not None]
-        for car in cars:
-            car.set_autopilot(True, tm_port)
-        first = world.tick()
-        for _ in range(3000):
-            last = world.tick()
-        result = [len(cars), last - first]
-        """,
-        timeout_s=90.0,
-    )
-    assert found[0] > 5 and found[1] == 3000
-    assert server.listen(1.0).count("had missed a tick") <= 2
 
 
 def test_a_manager_keeps_every_vehicle_it_is_given_right_after_it_was_made_synchronous(

@@ -23,7 +23,7 @@ from sim.carla.server import columns as c
 from sim.carla.server.actors import SpawnRefused
 from sim.carla.server.dispatch import Dispatcher
 from sim.carla.server.handover import Handover, Waiting
-from sim.carla.server.lull import CYCLE, LAST_WORD_S, Lull
+from sim.carla.server.lull import SPOKEN_BY_MANAGERS, Lull
 from sim.carla.server.maps import MapStore
 from sim.carla.server.transport import Connection, StreamConnection, Transport
 from sim.carla.server.watchdog import Watchdog
@@ -70,7 +70,6 @@ class Server:
         first = store.load(store.names()[0])
         self.watchdog = Watchdog()
         self.lull = Lull()
-        self._ticks: dict[Any, Waiting] = {}  # held until a manager's last word
         self.seen: set[str] = set()  # names of calls, where they are checked
         self._is_checking = options.is_checking
         self.transport = Transport(
@@ -112,13 +111,9 @@ class Server:
         if call == "load_new_episode":
             return self._load(caller, arguments)
         if self.world.managers:
-            if call == "tick_cue" and self.lull.is_in_cycle(caller):
-                self._hold_tick(caller, (caller.number, call, arguments), now_s)
-                return LATER
-            self.lull.heard(caller, call, now_s)
-            if call == CYCLE[-1] and caller in self._ticks:
-                self.transport.call_at(now_s, lambda: self._let_tick(caller))  # its answer first
-            if call == "spawn_actor" and self._must_wait(caller, now_s):
+            if call in SPOKEN_BY_MANAGERS:
+                self.lull.heard(caller, now_s)
+            elif call == "spawn_actor" and self._must_wait(caller, now_s):
                 self._put_off(caller, (caller.number, call, arguments), now_s)
                 return LATER
         return self._dispatcher.answer(caller, call, arguments)
@@ -137,21 +132,6 @@ class Server:
         finally:
             world.hush(False)
         return result
-
-    def _hold_tick(self, caller: Any, waiting: Waiting, now_s: float) -> None:
-        """Until the manager's last word is answered, or does not come."""
-        self._ticks[caller] = waiting
-        self.transport.call_at(now_s + LAST_WORD_S, lambda: self._let_tick(caller, waiting))
-
-    def _let_tick(self, caller: Any, waiting: Waiting | None = None) -> None:
-        """The tick that was held, if it is this one still."""
-        held = self._ticks.get(caller)
-        if held is None or waiting not in (None, held):
-            return
-        del self._ticks[caller]
-        if not caller.is_closed:
-            self.lull.heard(caller, held[1], time.monotonic())
-            self._carry_out(caller, held)
 
     def _must_wait(self, caller: Any, now_s: float) -> bool:
         is_heard = self.lull.next_s(caller, now_s, now_s) is not None
@@ -189,7 +169,6 @@ class Server:
     def _closed(self, connection: Connection) -> None:
         self.watchdog.gone(connection)
         self.lull.gone(connection)
-        self._ticks.pop(connection, None)
         if isinstance(connection, StreamConnection):
             self.world.relisten()
         else:
