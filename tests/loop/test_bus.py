@@ -115,7 +115,7 @@ def test_a_killed_or_stopped_unit_ends_the_run_in_time_with_code_three(
     begun = time.monotonic()
     _, error = process.communicate(timeout=30.0)
     assert process.returncode == 3
-    assert time.monotonic() - begun < 10.0
+    assert time.monotonic() - begun < 25.0
     assert re.search(r"unit rsu/J2 (died )?at tick \d+ \(t=[\d.]+ s\)", error), error
     assert ("SIGKILL" in error) == (sign == signal.SIGKILL), error
     assert not _alive(own[0])
