@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols.errors import LogError
+from protocols.errors import ConfigError, LogError
 from protocols.judging import Event, EventKind, RunFacts, TraceBlock
+from protocols.sentence import say
 from scenarios.formats.opendrive import read
 from scenarios.verdict import Verdict
 from sim.compose import make_judge
@@ -37,10 +38,19 @@ def judge_log(path: Path) -> Verdict:
         header.config_json, header.map_digest, f"{path} (header)", path.resolve().parent
     )
     net = read(map_path)
-    resolved = resolve(spec, map_path.parent, net)
+    try:
+        resolved = resolve(spec, map_path.parent, net)
+    except ConfigError as error:
+        raise ConfigError(say("{where}: {what!s}", where=f"{path} (header)", what=error)) from None
     traces = [reader.traces(item.spec.name) for item in resolved.vehicles]
     actors = {trace.name: trace.id for trace in traces}
     facts = _facts(reader, actors)
+    for trace in traces:
+        if trace.lane.size and int(trace.lane.max()) >= net.num_lanes:
+            raise LogError(
+                f"{path}: the trace of {trace.name!r} is on lane {int(trace.lane.max())}, but the road file has {net.num_lanes}; "
+                "the log is damaged."
+            )
     judge = make_judge(resolved, actors)
 
     blocks: list[tuple[float, TraceBlock]] = []
@@ -98,7 +108,7 @@ def _event(path: Path, event: RecordedEvent) -> Event:
             event.values.get("value", 0.0),
             event.text,
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise LogError(
             f"{path}: the event '{event.kind}' of '{event.subject}' at {event.t_ns / 1e9:.2f} s is not one "
             "this version knows; judge the log with the version that wrote it."

@@ -25,13 +25,13 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from protocols.errors import LogError
-from protocols.messages import ActorKind, Equipment, Map, RoadsideSafety, SensorSharing
+from protocols.errors import CodecError, InputError, LogError
+from protocols.messages import ActorKind, Equipment, Map, Message, RoadsideSafety, SensorSharing
 from protocols.roads.network import F64, Bool
 from protocols.sharing import as_rsm
 from protocols.simtime import NS_PER_S
 from sim.log.reader import LogReader
-from sim.log.records import Actors, WorldSample
+from sim.log.records import Actors, LoggedMessage, WorldSample
 
 MATCH_M = 2.0
 LEVELS: F64 = np.arange(0.05, 0.99, 0.05)
@@ -212,6 +212,7 @@ class _Truth:
 
     def __init__(self, reader: LogReader) -> None:
         actors: Actors = reader.actors()
+        self._path = reader.path
         self._row = {int(ident): k for k, ident in enumerate(actors.id)}
         self._actors = actors
         self._samples: list[WorldSample] = list(reader.world())
@@ -237,6 +238,11 @@ class _Truth:
 
     def _bodies(self, k: int) -> tuple[I64, F64, F64, Bool]:
         w, a = self._samples[k], self._actors
+        unknown = set(w.id.tolist()) - self._row.keys()
+        if unknown:
+            raise LogError(
+                f"{self._path}: actor {min(unknown)} at t={w.t_ns / 1e9:.2f} s is described nowhere; the log is damaged."
+            )
         row = np.array([self._row[int(ident)] for ident in w.id], dtype=np.int64)
         c, s = np.cos(w.yaw_rad), np.sin(w.yaw_rad)
         ahead = 0.5 * a.length_m[row] - a.rear_overhang_m[row]
@@ -291,12 +297,12 @@ def read_run(
     truth = _Truth(reader)
     place: dict[int, tuple[float, float]] = {}
     for item in reader.messages("v2x/map", 0, 2 * NS_PER_S):
-        sign = item.decode()
+        sign = _decoded(path, item)
         assert isinstance(sign, Map)
         place.setdefault(sign.node_id, (sign.x_m, sign.y_m))
     out: dict[int, tuple[list[Frame], list[float]]] = {}
     for item in reader.messages(f"v2x/{message}", round(from_s * NS_PER_S)):
-        rsm = item.decode()
+        rsm = _decoded(path, item)
         if isinstance(rsm, SensorSharing):
             if rsm.equipment != Equipment.RSU:
                 continue
@@ -309,6 +315,15 @@ def read_run(
         frames.append(frame_of(rsm, bodies, place[rsm.node_id], radius_m))
         latency.append((item.t_ns - rsm.t_ns) / 1e6)
     return out
+
+
+def _decoded(path: Path, item: LoggedMessage) -> Message:
+    try:
+        return item.decode()
+    except CodecError as error:
+        raise LogError(
+            f"{path}: message {item.seq} of {item.sender}: {error}; the log is damaged."
+        ) from error
 
 
 def handovers(nodes: dict[int, list[Frame]]) -> tuple[int, int]:
@@ -361,7 +376,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         nodes = read_run(arguments.log, arguments.radius, arguments.from_s, arguments.message)
-    except LogError as error:
+    except InputError as error:
         sys.exit(f"perception_score: {error}")
     print(f"truth: sections of motor vehicles within {arguments.radius:g} m, hidden ones too; pairs within {MATCH_M:g} m")  # fmt: skip
     print(table({node: score(*parts) for node, parts in nodes.items()}))

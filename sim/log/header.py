@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from protocols.errors import LogError
+from protocols.sentence import say
 from protocols.v1 import log_pb2
 
 FORMAT = 1
@@ -16,6 +19,10 @@ DEFAULT_EPOCH_NS = (
     1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z: fixed, so that two runs give the same bytes
 )
 MAX_CONFIG = 16 * 1024 * 1024
+MAX_DEPTH = 100  # of JSON in a log; ours has a dozen
+_STEPS = np.zeros(256, np.int8)
+_STEPS[[ord("["), ord("{")]] = 1
+_STEPS[[ord("]"), ord("}")]] = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +59,21 @@ def from_bytes(data: bytes, where: str) -> RunHeader:
     proto = log_pb2.RunHeader.FromString(data)
     if proto.format != FORMAT:
         raise LogError(
-            f"{where}: log format {proto.format}, this version reads format {FORMAT}; "
-            "use the version of icv that wrote the log"
-        )
+            say(
+                "{where}: log format {format}, this version reads format {expected}; use the version of icv that wrote the "
+                "log",
+                where=where, format=proto.format, expected=FORMAT,
+            )
+        )  # fmt: skip
     if proto.tick_ns <= 0 or proto.epoch_ns < 0 or len(proto.config_json) > MAX_CONFIG:
         raise LogError(
-            f"{where}: header holds tick_ns = {proto.tick_ns}, epoch_ns = {proto.epoch_ns} and "
-            f"{len(proto.config_json)} characters of configuration; the file is damaged"
-        )
+            say(
+                "{where}: header holds tick_ns = {tick_ns}, epoch_ns = {epoch_ns} and {count} characters of configuration; "
+                "the file is damaged",
+                where=where, tick_ns=proto.tick_ns, epoch_ns=proto.epoch_ns, count=len(proto.config_json),
+            )
+        )  # fmt: skip
+    check_nesting(proto.config_json, where, "the configuration")
     return RunHeader(
         scenario=proto.scenario,
         config_json=proto.config_json,
@@ -70,3 +84,15 @@ def from_bytes(data: bytes, where: str) -> RunHeader:
         versions=dict(sorted(proto.version.items())),
         epoch_ns=proto.epoch_ns,
     )
+
+
+def check_nesting(text: str, where: str, what: str) -> None:
+    """LogError for JSON so deep that parsing it would run out of stack. Brackets within texts count too, so many unclosed ones are refused."""
+    steps = _STEPS[np.frombuffer(text.encode("utf-8", "replace"), np.uint8)]
+    if steps.size and int(np.cumsum(steps, dtype=np.int64).max()) > MAX_DEPTH:
+        raise LogError(
+            say(
+                "{where}: {what} is nested more than {allowed:d} deep; it was not written by icv run",
+                where=where, what=what, allowed=MAX_DEPTH,
+            )
+        )  # fmt: skip

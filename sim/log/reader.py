@@ -30,7 +30,7 @@ from sim.log.records import (
     Trace,
     WorldSample,
 )
-from sim.log.scan import Chunk, Raw, Scan, read_chunk, records, scan
+from sim.log.scan import MAX_NS, Chunk, Loss, Raw, Scan, chunk_bytes, learn, records, scan
 from sim.radio.fates import Fate, TickFates
 
 _WORLD = Layout(world_pb2.WorldState)
@@ -39,7 +39,7 @@ _TRACE = Layout(world_pb2.VehicleTrace)
 _SIGNALS = Layout(world_pb2.SignalStates)
 _DIGESTS = Layout(log_pb2.Digests)
 _PARTS = Layout(log_pb2.DigestParts)
-_MAX_T = 2**63 - 1
+_MAX_T = MAX_NS
 
 
 class LogReader:
@@ -53,17 +53,19 @@ class LogReader:
     def open(cls, path: Path, recover: bool = False) -> LogReader:
         """The log at `path`; LogError says what is wrong with it."""
         found = scan(path, recover)
-        if not found.has_summary:  # channels are then known only from inside the chunks
-            for chunk in found.chunks:
-                for _ in _chunk_messages(found, chunk):
-                    pass
+        if not found.has_summary:
+            learn(found)
         for raw in _chunk_messages(found, found.chunks[0]):
             if found.channels[raw.channel].topic == "log/header":
                 try:
                     return cls(found, header_module.from_bytes(raw.data, str(path)))
                 except DecodeError as error:
-                    raise LogError(f"{path}: the header cannot be read ({error})") from error
-        raise LogError(f"{path}: no header in the first chunk; it was not written by icv run")
+                    raise LogError(
+                        say("{log}: the header cannot be read ({why!s})", log=path, why=error)
+                    ) from error
+        raise LogError(
+            say("{log}: no header in the first chunk; it was not written by icv run", log=path)
+        )
 
     @property
     def path(self) -> Path:
@@ -75,15 +77,16 @@ class LogReader:
         """What is missing from a log that broke off: where the file ends, and the time up to which there are records."""
         if self._scan.lost is None:
             return None
-        last = self._scan.chunks[-1]
-        stamps = (
-            [raw.log_ns for raw in _chunk_messages(self._scan, last)] if not last.is_whole else []
-        )
-        ends = [chunk.end_ns for chunk in self._scan.chunks if chunk.is_whole]
-        end_s = (max(stamps + ends) - self._header.epoch_ns) / 1e9
+        lost = self._scan.lost
+        if self._scan.loss is Loss.INDEX:
+            return say(
+                "{lost!s}; all its records are there, the index behind them is not", lost=lost
+            )
+        if self._scan.loss is Loss.UNKNOWN:
+            return say("{lost!s}; what is there is read, what is missing is not known", lost=lost)
         return say(
             "{lost!s}; its records up to t={end_s:.2f} s are there, what came after is missing",
-            lost=self._scan.lost, end_s=end_s,
+            lost=lost, end_s=self.end_ns() / 1e9,
         )  # fmt: skip
 
     def header(self) -> RunHeader:
@@ -104,8 +107,8 @@ class LogReader:
         if topic is not None:
             if topic not in wanted:
                 raise LogError(
-                    f"topic {topic!r} carries no messages; those that do: {', '.join(sorted(wanted))}"
-                )
+                    say("topic {topic!r} carries no messages; those that do: {names}", topic=topic, names=", ".join(sorted(wanted)))
+                )  # fmt: skip
             wanted = {topic}
         for name, sender, raw in self._select(wanted, t0_ns, t1_ns):
             yield LoggedMessage(
@@ -117,11 +120,22 @@ class LogReader:
         for _, _, raw in self._select({"log/radio"}, t0_ns, t1_ns):
             proto = self._parse(log_pb2.RadioFates, raw)
             width = len(proto.receiver)
-            fate = np.array(proto.fate, np.uint8)
+            fate = np.array(proto.fate, np.int32)
             rows = sum(proto.num_rows)
             heard = fate == Fate.DELIVERED
-            if fate.size != rows * width or int(heard.sum()) != len(proto.latency_us):
-                raise LogError(f"{self.path}: radio record at t={proto.t_ns} ns is damaged")
+            is_sound = (
+                len(proto.sender) == len(proto.topic) == len(proto.seq) == len(proto.num_rows)
+            )
+            is_sound &= 0 <= proto.t_ns <= _MAX_T - 2**42  # and the longest latency
+            is_sound &= not fate.size or (int(fate.min()) >= 0 and int(fate.max()) <= max(Fate))
+            if (
+                not is_sound
+                or fate.size != rows * width
+                or int(heard.sum()) != len(proto.latency_us)
+            ):
+                raise LogError(
+                    say("{log}: radio record at t={t_ns} ns is damaged", log=self.path, t_ns=proto.t_ns)
+                )  # fmt: skip
             deliver = np.zeros(fate.size, np.int64)
             deliver[heard] = proto.t_ns + np.array(proto.latency_us, np.int64) * 1000
             yield TickFates(
@@ -131,7 +145,7 @@ class LogReader:
                 tuple(proto.topic),
                 np.array(proto.seq, np.uint32),
                 np.array(proto.num_rows, np.uint32),
-                fate.reshape(rows, width),
+                fate.astype(np.uint8).reshape(rows, width),
                 deliver.reshape(rows, width),
             )
 
@@ -165,12 +179,16 @@ class LogReader:
                 part = self._unpack(_TRACE, raw)
                 parts.append(part)
                 steps = np.arange(part["x_m"].size, dtype=np.int64)
+                if part["start_ns"] + part["step_ns"] * steps.size > _MAX_T:
+                    raise self._damaged(f"trace of {name!r}")
                 stamps.append(part["start_ns"] + part["step_ns"] * steps)
         if not parts:
             raise LogError(
-                f"{self.path}: no trace of {name!r}; there are traces of "
-                f"{', '.join(self.trace_names()) or 'nobody'}"
-            )
+                say(
+                    "{log}: no trace of {name!r}; there are traces of {names}",
+                    log=self.path, name=name, names=", ".join(self.trace_names()) or "nobody",
+                )
+            )  # fmt: skip
         columns = [field for field in Trace.__slots__ if field not in ("name", "id", "t_ns")]
         return Trace(
             name=name,
@@ -198,6 +216,8 @@ class LogReader:
         """Diagnostics of units."""
         for _, sender, raw in self._select({"log/note"}, t0_ns, t1_ns):
             proto = self._parse(log_pb2.Note, raw)
+            if len(proto.name) != len(proto.value):
+                raise self._damaged(f"note of {sender!r}")
             yield Note(proto.t_ns, sender, tuple(zip(proto.name, proto.value, strict=True)))
 
     def inboxes(self) -> Iterator[tuple[str, bytes]]:
@@ -217,6 +237,11 @@ class LogReader:
         ]
         parts = parts[: len(chain)]
         chain = chain[: len(parts)]  # a recovered log may hold one block without its parts
+        for one, two in zip(chain, parts, strict=True):
+            start = one["start_tick"]
+            is_sound = (start, one["digest"].size) == (two["start_tick"], two["truth"].size)
+            if not is_sound or start + one["digest"].size > _MAX_T:
+                raise self._damaged("block of digests")
         empty = np.zeros(0, np.uint64)
         ticks = [b["start_tick"] + np.arange(b["digest"].size, dtype=np.int64) for b in chain]
         return Digests(
@@ -232,12 +257,16 @@ class LogReader:
         last = None
         for _, _, raw in self._select({"log/result"}, 0, _MAX_T):
             last = self._parse(log_pb2.RunResult, raw).result_json
+        if last is not None:
+            header_module.check_nesting(last, str(self.path), "the result")
         return last
 
     def timing(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Wall-clock cost by part; not comparable between runs."""
         for _, _, raw in self._select({"log/timing"}, 0, _MAX_T):
             proto = self._parse(log_pb2.Timing, raw)
+            if len(proto.name) != len(proto.cpu_s):
+                raise self._damaged("timing")
             yield proto.t_ns, dict(zip(proto.name, proto.cpu_s, strict=True))
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -255,26 +284,38 @@ class LogReader:
             ):
                 continue
             for raw in _chunk_messages(found, chunk, names):
+                if not chunk.start_ns <= raw.log_ns <= chunk.end_ns:
+                    raise self._damaged(f"time of a {found.channels[raw.channel].topic}")
                 if low <= raw.log_ns < high:
                     channel = found.channels[raw.channel]
                     yield channel.topic, channel.metadata.get("sender", ""), raw
+
+    def _damaged(self, what: str) -> LogError:
+        return LogError(
+            say("{log}: a {what} is damaged; get the file again, or run the scene again", log=self.path, what=what)
+        )  # fmt: skip
 
     def _unpack(self, layout: Layout, raw: Raw) -> dict[str, Any]:
         try:
             return layout.unpack(raw.data)
         except CodecError as error:
-            raise LogError(f"{self.path}: {error}") from error
+            raise LogError(say("{scene}: {what!s}", scene=self.path, what=error)) from error
 
     def _parse(self, kind: Any, raw: Raw) -> Any:
         try:
             return kind.FromString(raw.data)
         except DecodeError as error:
-            raise LogError(f"{self.path}: a {kind.__name__} cannot be read ({error})") from error
+            raise LogError(
+                say(
+                    "{log}: a {record:s} cannot be read ({why!s})",
+                    log=self.path,
+                    record=kind.__name__,
+                    why=error,
+                )
+            ) from error
 
 
 def _chunk_messages(
     found: Scan, chunk: Chunk, wanted: frozenset[str] | None = None
 ) -> Iterator[Raw]:
-    with found.path.open("rb") as file:
-        raw = read_chunk(file, chunk, found.path)
-    yield from records(raw, found, wanted)
+    yield from records(chunk_bytes(found.path, chunk), found, wanted)

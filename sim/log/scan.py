@@ -1,253 +1,242 @@
-"""Finds and opens the chunks of an MCAP file, whole or broken off.
+"""Finds the chunks of an MCAP file, whole or broken off.
 
-The scan walks the records at the top level and never trusts a length: it is checked against the file's size first. A file that
-ends in the middle is either refused with one sentence, or (recover) read up to its last whole message: compressed data that
-did arrive is decompressed as far as it goes.
+The scan walks the records at the top level and never trusts a length: it is checked against the file's size first. What it finds is held
+against the log's index at the end, which has a checksum. A file that ends in the middle is either refused with one sentence, or (recover)
+read up to its last whole message: compressed data that did arrive is decompressed as far as it goes.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
-
-import zstandard
-from mcap.data_stream import ReadDataStream
-from mcap.exceptions import McapError
-from mcap.records import Channel, Header, Schema
+from typing import BinaryIO
 
 from protocols.errors import LogError
 from protocols.sentence import phrase, say
+from sim.log import fields
+from sim.log.chunks import (
+    MAX_CHUNK,
+    MAX_NS,
+    Chunk,
+    Loss,
+    Raw,
+    Scan,
+    chunk_bytes,
+    describe,
+    learn,
+    read_chunk,
+    records,
+)
 from sim.log.container import MAGIC, PROFILE
 
-_HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX, _END = 1, 2, 3, 4, 5, 6, 7, 15
+__all__ = [
+    "MAX_CHUNK", "MAX_NS", "Chunk", "Loss", "Raw", "Scan", "chunk_bytes", "learn", "read_chunk", "records", "scan",
+]  # fmt: skip
+
+_HEADER, _FOOTER, _CHANNEL, _MESSAGE, _CHUNK, _INDEX, _CHUNK_INDEX, _END = 1, 2, 4, 5, 6, 7, 8, 15
 _RECORD = struct.Struct("<BQ")
 _CHUNK_HEAD = struct.Struct("<QQQI")
-_MESSAGE_HEAD = struct.Struct("<HIQQ")
-MAX_CHUNK = 256 * 1024 * 1024  # uncompressed; ours are 1 MiB
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Where a chunk's compressed data lies."""
-
-    start_ns: int
-    end_ns: int
-    size: int  # uncompressed
-    crc: int
-    at: int
-    length: int  # bytes that are in the file
-    is_whole: bool
-    channels: set[int] = field(default_factory=set)  # of its messages, where the index says
-
-
-class Raw(NamedTuple):
-    """One message as stored; times are absolute."""
-
-    channel: int
-    sequence: int
-    log_ns: int
-    data: bytes
-
-
-@dataclass(slots=True)
-class Scan:
-    """What the file holds. `lost` says in words what is missing; None for a whole log."""
-
-    path: Path
-    chunks: list[Chunk] = field(default_factory=list)
-    channels: dict[int, Channel] = field(default_factory=dict)
-    schemas: dict[int, Schema] = field(default_factory=dict)
-    has_summary: bool = False
-    lost: str | None = None
+_FOOT = struct.Struct("<QQI")
+MAX_RATIO, FREE_CHUNK = (
+    256,
+    2 * 1024 * 1024,
+)  # of size over compressed size, beyond this size: more is a bomb
+MAX_SUMMARY = 64 * 1024 * 1024
 
 
 def scan(path: Path, recover: bool) -> Scan:
     """Chunks of the log at `path`; LogError unless it is whole, or `recover` and its beginning is."""
     try:
-        file = path.open("rb")
+        with _opened(path) as file:
+            return _scanned(file, path, recover)
     except OSError as error:
         raise LogError(
-            say("{log}: cannot be opened ({why})", log=path, why=error.strerror)
-        ) from error
-    with file:
-        size = path.stat().st_size
-        if file.read(8) != MAGIC:
-            raise LogError(
-                say(
-                    "{log}: {size:d} bytes that do not begin like an MCAP file; give a log written by icv run (*.mcap)",
-                    log=path, size=size,
-                )
-            )  # fmt: skip
-        out = Scan(path)
-        try:
-            problem = _walk(file, size, out)
-        except (McapError, struct.error, UnicodeDecodeError, OverflowError, EOFError) as error:
-            problem = say(
-                "a record before byte {byte:d} is damaged ({why})", byte=file.tell(), why=error
+            say(
+                "{log}: cannot be opened ({why}); give a log written by icv run (*.mcap)", log=path, why=error.strerror
             )
-        if problem is not None and not recover:
-            raise LogError(
-                f"{path}: {problem}; its beginning can be read with recovery (`icv replay --recover`)"
+        ) from error  # fmt: skip
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file and nothing else: a pipe would wait for somebody, and none of the others can be read twice."""
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        raise LogError(
+            say("{log}: is a pipe or a device; give a log written by icv run (*.mcap)", log=path)
+        )
+    return path.open("rb")
+
+
+def _scanned(file: BinaryIO, path: Path, recover: bool) -> Scan:
+    size = os.fstat(file.fileno()).st_size
+    if file.read(8) != MAGIC:
+        raise LogError(
+            say(
+                "{log}: {size:d} bytes that do not begin like an MCAP file; give a log written by icv run (*.mcap)",
+                log=path, size=size,
             )
-        out.lost = problem
-        if problem is not None and out.chunks:
-            # Its index may be cut off: what is in it is then not known.
-            out.chunks[-1].channels.clear()
-        if not out.chunks:
-            raise LogError(
-                say(
-                    "{log}: {problem!s}; nothing can be recovered", log=path, problem=problem or phrase("no messages")
-                )
-            )  # fmt: skip
-        return out
+        )  # fmt: skip
+    out = Scan(path)
+    try:
+        problem = _walk(file, size, out)
+    except ValueError as error:
+        problem = say(
+            "a record before byte {byte:d} is damaged ({why})", byte=file.tell(), why=error
+        )
+    if problem is not None and not recover:
+        raise LogError(
+            say("{log}: {problem!s}; its beginning can be read with recovery (`icv replay --recover`)", log=path, problem=problem)
+        )  # fmt: skip
+    out.lost = problem
+    if problem is not None and out.chunks:
+        # Its index may be cut off: what is in it is then not known.
+        out.chunks[-1].channels.clear()
+    if not out.chunks:
+        raise LogError(
+            say(
+                "{log}: {problem!s}; nothing can be recovered", log=path, problem=problem or phrase("no messages")
+            )
+        )  # fmt: skip
+    return out
 
 
 def _walk(file: BinaryIO, size: int, out: Scan) -> str | None:
-    """Fills `out`; a sentence when the file breaks off."""
-    at = 8
+    """Fills `out`; a sentence when the file breaks off, or is not what it says of itself."""
+    at, places = 8, []
     while at + 9 <= size:
         file.seek(at)
         opcode, length = _RECORD.unpack(file.read(9))
         end = at + 9 + length
         if opcode == _CHUNK:
-            chunk = _chunk(file, at + 9, length, size)
+            chunk = _chunk(file, at + 9, length, size, out.path)
             if chunk is not None:
+                out.loss = Loss.END
                 out.chunks.append(chunk)
+                places.append((at, 9 + length))
         if end > size:
             return say(
                 "the file breaks off inside the record at byte {byte:d} of {size:d}",
                 byte=at,
                 size=size,
             )
-        if opcode == _HEADER:
-            header = Header.read(ReadDataStream(file))
-            if header.profile != PROFILE:
-                raise LogError(
-                    say(
-                        "{log}: an MCAP file with profile {found!r}, expected {expected!r}; it was not written by icv run",
-                        log=out.path, found=header.profile, expected=PROFILE,
-                    )
-                )  # fmt: skip
+        if at == 8:
+            _check_profile(file.read(length) if opcode == _HEADER and length < 10_000 else b"", out)
         elif opcode == _INDEX and out.chunks and length >= 6:
             channel, records = struct.unpack("<HI", file.read(6))
             if records:
                 out.chunks[-1].channels.add(channel)
-        elif opcode == _SCHEMA:
-            schema = Schema.read(ReadDataStream(file))
-            out.schemas[schema.id] = schema
-        elif opcode == _CHANNEL:
-            found = Channel.read(ReadDataStream(file))
-            out.channels[found.id] = found
+        elif opcode == _END:
+            out.loss = Loss.INDEX
         elif opcode == _FOOTER:
-            file.seek(end)
+            foot = file.read(length)
             if file.read(8) != MAGIC:
                 return say(
                     "the file breaks off after its footer at byte {byte:d} of {size:d}", byte=end, size=size
                 )  # fmt: skip
-            out.has_summary = True
-            return None
-        elif opcode == 0:
-            return say("opcode 0 at byte {byte:d} of {size:d}", byte=at, size=size)
+            return _read_summary(file, at, foot, places, out)
+        elif opcode in (
+            0,
+            _MESSAGE,
+        ):  # zeros of a file that never got its content; ours are all in chunks
+            return say("opcode {opcode:d} at byte {byte:d} of {size:d}", opcode=opcode, byte=at, size=size)  # fmt: skip
         at = end
     return say("the file ends at byte {size:d} without a footer (the run was cut off)", size=size)
 
 
-def _chunk(file: BinaryIO, at: int, length: int, size: int) -> Chunk | None:
+def _check_profile(head: bytes, out: Scan) -> None:
+    profile = fields.text(head, 0)[0] if head else ""
+    if profile != PROFILE:
+        raise LogError(
+            say(
+                "{log}: an MCAP file with profile {found!r}, expected {expected!r}; it was not written by icv run",
+                log=out.path, found=profile, expected=PROFILE,
+            )
+        )  # fmt: skip
+
+
+def _chunk(file: BinaryIO, at: int, length: int, size: int, path: Path) -> Chunk | None:
     head = file.read(32)
     if len(head) < 32:
         return None
     start, end, uncompressed, crc = _CHUNK_HEAD.unpack(head[:28])
     (name,) = struct.unpack("<I", head[28:32])
     compression = file.read(min(name, 16))
-    if len(compression) < name:
+    if len(compression) < name and at + 32 + name > size:
         return None
     if compression != b"zstd":
-        raise LogError(f"chunk at byte {at} is compressed with {compression!r}, expected zstd")
+        raise LogError(
+            say(
+                "{log}: the chunk at byte {byte:d} is compressed as {found!r}, expected 'zstd'; write the file anew with that compression",
+                log=path, byte=at - 9, found=compression[:16].decode("ascii", "replace"),
+            )
+        )  # fmt: skip
     sizes = file.read(8)
     if len(sizes) < 8:
         return None
     (compressed,) = struct.unpack("<Q", sizes)
     data_at = at + 32 + name + 8
-    if uncompressed > MAX_CHUNK or 40 + name + compressed > length:
-        raise McapError(f"chunk of {uncompressed} bytes, expected at most {MAX_CHUNK}")
+    if 40 + name + compressed > length:
+        raise ValueError(f"a chunk with {compressed} bytes of data, {length} in all")
+    if uncompressed > MAX_CHUNK or uncompressed > max(FREE_CHUNK, MAX_RATIO * compressed):
+        raise ValueError(f"a chunk of {compressed} bytes that claims to unfold to {uncompressed}")
+    if end > MAX_NS or (start > end and end):
+        raise ValueError(f"a chunk from {start} to {end} ns")
     present = max(0, min(compressed, size - data_at))
     return Chunk(start, end, uncompressed, crc, data_at, present, present == compressed)
 
 
-def read_chunk(file: BinaryIO, chunk: Chunk, path: Path) -> bytes:
-    """Decompressed records of a chunk, as far as they are in the file; LogError when a whole chunk is damaged."""
-    file.seek(chunk.at)
-    data = file.read(chunk.length)
-    try:
-        # Never more than the chunk says it holds, whatever the data would unfold to.
-        with zstandard.ZstdDecompressor().stream_reader(data) as stream:
-            raw = stream.read(chunk.size + 1)
-    except zstandard.ZstdError as error:
-        if chunk.is_whole:
-            raise LogError(
-                say("{log}: the chunk at byte {byte:d} is damaged ({why})", log=path, byte=chunk.at, why=error)
-            ) from error  # fmt: skip
-        return b""
-    if chunk.is_whole and (len(raw) != chunk.size or zlib.crc32(raw) != chunk.crc):
-        raise LogError(
-            say("{log}: the chunk at byte {byte:d} does not have its checksum", log=path, byte=chunk.at)
+def _read_summary(
+    file: BinaryIO, at: int, foot: bytes, places: list[tuple[int, int]], out: Scan
+) -> str | None:
+    """Channels and chunks as the summary before the footer at byte `at` has them; a sentence when it contradicts the file."""
+    if len(foot) < _FOOT.size:
+        return say("the footer at byte {byte:d} is damaged", byte=at)
+    start, offsets, crc = _FOOT.unpack_from(foot)
+    if start == 0:
+        return None  # there is none, which is allowed
+    if not 8 < start <= at or at - start > MAX_SUMMARY:
+        return say("the footer at byte {byte:d} is damaged", byte=at)
+    file.seek(start)
+    data = file.read(at - start)
+    known = zlib.crc32(_RECORD.pack(_FOOTER, 20) + struct.pack("<QQ", start, offsets), zlib.crc32(data))  # fmt: skip
+    if crc and crc != known:
+        return say("the index at byte {byte:d} does not have its checksum", byte=start)
+    entries = []
+    for opcode, record in _split(data):
+        if opcode == _CHANNEL:
+            describe(record, out)
+        elif opcode == _CHUNK_INDEX:
+            entries.append(fields.index_entry(record))
+    if not entries:
+        return None
+    entries.sort(key=lambda entry: entry.at)
+    for place, entry, chunk in zip(places, entries, out.chunks, strict=False):
+        head = (entry.start_ns, entry.end_ns, entry.size, entry.compressed)
+        if (entry.at, entry.length) != place or head != (
+            chunk.start_ns, chunk.end_ns, chunk.size, chunk.length,
+        ):  # fmt: skip
+            return say("the chunk at byte {byte:d} is not what the index says of it", byte=place[0])
+    if len(entries) != len(places):
+        out.loss = Loss.UNKNOWN
+        return say(
+            "the index names {named:d} chunks, but the file has {found:d}", named=len(entries), found=len(places)
         )  # fmt: skip
-    return raw
+    for entry, chunk in zip(entries, out.chunks, strict=True):
+        chunk.channels.clear()
+        if crc:  # else nobody vouches for it, and all chunks are looked into
+            chunk.channels.update(entry.channels)
+    out.has_summary = all(entry.channels <= out.channels.keys() for entry in entries)
+    return None
 
 
-def records(raw: bytes, out: Scan, wanted: frozenset[str] | None = None) -> Iterator[Raw]:
-    """Messages of one chunk, of the wanted topics or all; schemas and channels met on the way are added to `out`.
-
-    Stops at the last whole record. A message of a channel that was never described is a LogError.
-    """
+def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
-    size = len(raw)
-    unpack, head = _RECORD.unpack_from, _MESSAGE_HEAD.unpack_from
-    takes: dict[int, bool] = {}
-    while at + 9 <= size:
-        opcode, length = unpack(raw, at)
-        at += 9
-        if at + length > size:
-            return
-        if opcode == _MESSAGE and length >= 22:
-            channel, sequence, log_ns, _ = head(raw, at)
-            take = takes.get(channel)
-            if take is None:
-                known = out.channels.get(channel)
-                if known is None:
-                    raise LogError(f"{out.path}: a message of unknown channel {channel}")
-                take = takes[channel] = wanted is None or known.topic in wanted
-            if take:
-                yield Raw(channel, sequence, log_ns, raw[at + 22 : at + length])
-        elif opcode == _CHANNEL:
-            found = _channel(raw[at : at + length])
-            out.channels[found.id] = found
-        at += length
-
-
-def _channel(data: bytes) -> Channel:
-    """A channel record's fields, by hand: the stock class wants a stream."""
-    ident, schema = struct.unpack_from("<HH", data)
-    at = 4
-    topic, at = _text(data, at)
-    encoding, at = _text(data, at)
-    (length,) = struct.unpack_from("<I", data, at)
-    at += 4
-    end = at + length
-    metadata = {}
-    while at < end:
-        key, at = _text(data, at)
-        metadata[key], at = _text(data, at)
-    return Channel(ident, topic, encoding, metadata, schema)
-
-
-def _text(data: bytes, at: int) -> tuple[str, int]:
-    (length,) = struct.unpack_from("<I", data, at)
-    at += 4
-    if at + length > len(data):
-        raise LogError("a channel record is damaged")
-    return data[at : at + length].decode(), at + length
+    while at + 9 <= len(data):
+        opcode, length = _RECORD.unpack_from(data, at)
+        at += 9 + length
+        if at > len(data):
+            raise ValueError(f"a record of {length} bytes in a summary of {len(data)}")
+        yield opcode, data[at - length : at]

@@ -7,9 +7,8 @@ What they see is compared with what Python's reader sees, byte by byte, and with
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,34 +27,11 @@ from sim.compose import RunOptions, run_scene
 from sim.log.container import file_descriptor_set
 from sim.log.foxglove import KINDS
 from sim.log.reader import LogReader
-from tests.examples import built
+from tests.log_readers.conftest import Read
 
-ROOT = Path(__file__).parents[2]
 DURATION_S, CUTS = 20, 80
 ALL = "1000000"  # messages of a topic
-Read = Callable[..., Any]
 Row = tuple[Schema | None, Channel, Message]
-
-
-@pytest.fixture(scope="module")
-def node() -> Path:
-    return built.node_packages(Path(__file__).parent / "node", ROOT / "build" / "log_readers")
-
-
-@pytest.fixture(scope="module")
-def read(node: Path) -> Read:
-    """What the script prints of a log, or its complaint."""
-
-    def call(log: Path, *arguments: str, fails: bool = False) -> Any:
-        done = built.run(["node", "read_log.mjs", str(log), *arguments], node)
-        if fails:
-            assert (done.returncode, done.stdout) == (1, ""), done.stdout[:1000]
-            assert done.stderr.count("\n") == 1, done.stderr
-            return done.stderr
-        assert done.returncode == 0, done.stderr[-2000:]
-        return json.loads(done.stdout)
-
-    return call
 
 
 @pytest.fixture(scope="module")
