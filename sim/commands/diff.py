@@ -39,13 +39,13 @@ def diff(
         bool, typer.Option("--quiet", "-q", help="Only the answer, as one line.")
     ] = False,
 ) -> None:
-    """Say whether two logs are the same, else where they part first, why, and what followed. Exit 0 same or within the tolerances, 1 different, 2 bad input."""
+    """Compare two logs: the same, or where they part and why. Says what followed, too. Exit 0 same or within the tolerances, 1 different, 2 bad input."""
     import gc
 
     from sim import cli_choices
     from sim.diff.compare import diff_logs
     from sim.diff.tolerance import Tolerances, read
-    from sim.diff.words import summary
+    from sim.diff.words import summary, visible
 
     inputs = [a, b] if tolerances is None else [a, b, tolerances]
     cli_choices.spare("--html", html, *inputs)
@@ -62,7 +62,7 @@ def diff(
     finally:
         gc.enable()
     if quiet:
-        typer.echo(summary(found))
+        typer.echo(visible(summary(found)))
     else:
         from sim.diff.terminal import console, show
 
@@ -92,6 +92,7 @@ def _write(path: Path, text: str) -> None:
     from protocols.errors import InputError
 
     try:
-        path.write_text(text, encoding="utf-8")
+        # a log may hold halves of signs that no file can, which JSON writes the same way
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from error

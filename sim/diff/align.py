@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from protocols.wire import Column
-from sim.diff.windows import Item
+from sim.diff.side import Item
 
 HOLD_NS = 10_000_000_000  # how far apart in time two records may be and still be the same one
 _SWAP_REACH = 3  # differing records of a stream further on that one may have changed places with

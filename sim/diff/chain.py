@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sim.diff.model import NOTHING, Finding, Kind, Link
+from sim.diff.air import Air
+from sim.diff.causal import is_answer, is_command
+from sim.diff.model import NOTHING, Finding, Kind, Link, unit_of
 from sim.diff.radio import TOPIC as RADIO
-from sim.diff.radio import Tick, read_tick
+from sim.diff.side import Side
 from sim.diff.table import Record, Table
 from sim.diff.trace import TOPIC as TRACE
-from sim.diff.trace import read_block
-from sim.diff.windows import Side
-from sim.radio.fates import Fate
+from sim.diff.trace import actor_of
 
 _AFTERMATH = ("truth/event", "log/result", "log/note", "log/digest")
+_TRACKS = ("v2x/rsm", "v2x/ssm")  # messages that say what their sender tracks
 _LENGTH = 12  # links at most
 _WINDOW_NS = (
     3_000_000_000  # how long after it was sent a message is looked for in receivers' answers
 )
-_SECOND = 1_000_000_000
 _MESSAGES = 400  # differing messages of a stream looked at
 
 
@@ -39,11 +39,16 @@ class _Follower:
     table: Table
     findings: list[Finding]
     visited: set[str] = field(default_factory=set)
-    radio: dict[int, dict[int, list[bytes]]] = field(default_factory=dict)
+    air: Air = field(init=False)
+    origin: Finding | None = None
+
+    def __post_init__(self) -> None:
+        self.air = Air(self.a, self.b)
 
     def run(self, first: Finding) -> list[Link]:
         links: list[Link] = []
         at: Finding | None = first
+        self.origin = first
         while at is not None and len(links) < _LENGTH:
             step = self._step(at)
             if any(link.finding is at for link in step[1:]):
@@ -73,13 +78,17 @@ class _Follower:
 
     def _step(self, at: Finding) -> list[Link]:
         """What follows directly."""
+        if at.is_of_file:
+            return []
         if at.topic == RADIO:
             return self._lost(at)
+        if at.topic == TRACE and at.kind in (Kind.MISSING, Kind.EXTRA):
+            return self._absent(at)
         if at.topic.startswith("v2x/"):
             is_own = any(
                 f.t_ns == at.t_ns
                 and unit_of(f) == at.sender
-                and (f.topic == "obu/plan" or _is_command(f))
+                and (f.topic == "obu/plan" or is_command(f))
                 for f in self.findings
             )  # the sender itself is otherwise already, not only what it says
             return (
@@ -89,9 +98,9 @@ class _Follower:
             )
         if at.topic == "log/note" and "what_if" in at.a + at.b:
             return self._after_fault(at)
-        if at.topic in ("obu/plan", "cmd/signal", "log/note") or _is_command(at):
+        if at.topic in ("obu/plan", "cmd/signal", "log/note") or is_command(at):
             return self._consequence(at)
-        if at.topic == "truth/event" and "fault_started" in at.a + at.b:
+        if at.topic == "truth/event" and "fault" in at.a + at.b:
             return self._after_fault(at)
         if at.topic in (
             "truth/trace",
@@ -106,26 +115,38 @@ class _Follower:
 
     # -- messages ------------------------------------------------------------------------------------------------
 
-    def _heard(self, at: Finding) -> list[Link]:
-        """The unit whose answer to a differing message of this stream is the earliest."""
-        self.visited.add(at.sender)
-        best: tuple[int, str, int, Finding] | None = None
-        for unit, answer in self._first_answers(at.t_ns).items():
-            if unit == at.sender or unit in self.visited:
-                continue
-            heard = self._hearing(at, unit, answer)
-            if heard is not None and (best is None or answer.t_ns < best[0]):
-                best = (answer.t_ns, unit, heard[0], heard[1])
+    def _heard(self, *said: Finding) -> list[Link]:
+        """The unit whose answer to a differing message of these streams is the earliest; of two that it heard, the later one."""
+        self.visited |= {at.sender for at in said}
+        best: tuple[int, int, str, Finding] | None = None
+        for at in said:
+            for unit, answer in self._first_answers(at.t_ns).items():
+                if unit in self.visited:
+                    continue
+                heard = self._hearing(at, unit, answer)
+                if heard is not None and (best is None or (answer.t_ns, -heard[0]) < best[:2]):
+                    best = (answer.t_ns, -heard[0], unit, heard[1])
         if best is None:
             return []
-        _, unit, t_ns, message = best
-        answers = self._answers(unit, at.t_ns)
+        _, t_ns, unit, message = best
+        t_ns = -t_ns
+        answers = self._answers(unit, min(at.t_ns for at in said))
         return [Link("heard", message, unit, t_ns), *answers] if answers else []
+
+    def _absent(self, at: Finding) -> list[Link]:
+        """A vehicle that only one log has: who heard what it said, else who saw it."""
+        unit = unit_of(at)
+        self.visited.add(unit)
+        said = [
+            f for f in self.findings
+            if f.sender == unit and f.topic.startswith("v2x/") and f.kind is at.kind and f.t_ns >= at.t_ns
+        ]  # fmt: skip
+        return (self._heard(*said) if said else []) or self._seen(at)
 
     def _first_answers(self, after_ns: int) -> dict[str, Finding]:
         out: dict[str, Finding] = {}
         for found in self.findings:
-            if found.t_ns > after_ns and found.sender and _is_answer(found):
+            if found.t_ns > after_ns and found.sender and is_answer(found):
                 before = out.get(unit_of(found))
                 if before is None or found.t_ns < before.t_ns:
                     out[unit_of(found)] = found
@@ -141,7 +162,7 @@ class _Follower:
         else:
             order = [*reversed(near), *first]
         for record in order:
-            when = self._delivered(at.topic, record, unit)
+            when = self.air.delivered(at.topic, record, unit)
             if when is not None and when <= answer.t_ns:
                 same = record.t_ns == at.t_ns and record.seq == at.seq
                 tick = record.t_ns // self.table.tick_ns
@@ -162,35 +183,6 @@ class _Follower:
                 )
                 return when, message
         return None
-
-    def _delivered(self, topic: str, record: Record, unit: str) -> int | None:
-        """When `unit` heard a message, in either log."""
-        for tick in self._ticks(record.t_ns):
-            if unit not in tick.receivers:
-                continue
-            column = tick.receivers.index(unit)
-            for sent in tick.sent:
-                if (sent.sender, sent.topic) != (
-                    record.sender,
-                    topic,
-                ) or sent.seq != record.seq >= 0:
-                    continue
-                heard = sent.latency_us[sent.fate[:, column] == int(Fate.DELIVERED), column]
-                if heard.size:
-                    return record.t_ns + int(heard.min()) * 1000
-        return None
-
-    def _ticks(self, t_ns: int) -> list[Tick]:
-        """What became of the messages of one tick, in a and in b. Read second by second: neighbours are asked for next."""
-        second = t_ns // _SECOND
-        known = self.radio.get(second)
-        if known is None:
-            known = self.radio[second] = {}
-            for side in (self.a, self.b):
-                for item in side.select(RADIO, "sim", second * _SECOND, (second + 1) * _SECOND):
-                    known.setdefault(item[0], []).append(item[2])
-        ticks = (read_tick(data) for data in known.get(t_ns, []))
-        return [tick for tick in ticks if tick is not None]
 
     def _lost(self, at: Finding) -> list[Link]:
         """The receiver whose answer to what became of the messages is the earliest."""
@@ -222,13 +214,14 @@ class _Follower:
         """What a unit did otherwise from then on: plan, command, message, in the order of causes."""
         self.visited.add(unit)
         mine = [
-            f for f in self.findings if f.sender == unit and f.t_ns >= after_ns and _is_answer(f)
+            f for f in self.findings if f.sender == unit and f.t_ns >= after_ns and is_answer(f)
         ]
         mine += [f for f in self._commands(unit) if f.t_ns >= after_ns]
         for topic, relation in (("obu/plan", "plan"), ("cmd/signal", "command")):
             found = min((f for f in mine if f.topic == topic), key=lambda f: f.t_ns, default=None)
             if found is not None:
-                return [Link(relation, found, unit), *self._consequence(found)]
+                fused = self._fused(unit, after_ns, found.t_ns)
+                return [*fused, Link(relation, found, unit), *self._consequence(found)]
         command = min(
             (f for f in mine if f.kind is Kind.COMMAND), key=lambda f: f.t_ns, default=None
         )
@@ -240,6 +233,15 @@ class _Follower:
         if message is not None:
             return [Link("message", message, unit)]
         return []
+
+    def _fused(self, unit: str, from_ns: int, to_ns: int) -> list[Link]:
+        """What the unit tracked otherwise by then, where it tells others what it tracks."""
+        told = [
+            f for f in self.findings
+            if f.sender == unit and f.topic in _TRACKS and from_ns <= f.t_ns <= to_ns and f.entity and f is not self.origin
+        ]  # fmt: skip
+        found = min(told, key=lambda f: f.t_ns, default=None)
+        return [Link("fused", found, unit)] if found is not None else []
 
     def _commands(self, unit: str) -> list[Finding]:
         return [f for f in self.findings if f.kind is Kind.COMMAND and unit_of(f) == unit]
@@ -260,7 +262,7 @@ class _Follower:
             lights = [f for f in self.findings if f.kind is Kind.SIGNAL and f.t_ns >= at.t_ns]
             light = min(lights, key=lambda f: f.t_ns, default=None)
             return [Link("signal", light)] if light is not None else []
-        if _is_command(at):
+        if is_command(at):
             states = [
                 f for f in self.findings
                 if f.topic == "truth/trace" and f.kind is not Kind.COMMAND and unit_of(f) == unit and f.t_ns > at.t_ns
@@ -289,36 +291,10 @@ class _Follower:
 
     def _after_state(self, at: Finding) -> list[Link]:
         """The first event of this vehicle that only one run has, or that differs."""
-        mine = f" of {self._actor(at)}"
+        mine = f" of {actor_of(self.a, at.sender, at.t_ns)}"
         for found in self.findings:
             if found.topic == "truth/event" and found.t_ns >= at.t_ns:
                 text = found.b if found.a == NOTHING else found.a
                 if text.partition(":")[0].endswith(mine):
                     return [Link("event", found)]
         return []
-
-    def _actor(self, at: Finding) -> int:
-        """The actor behind a trace."""
-        for _, _, data in self.a.select(TRACE, at.sender, at.t_ns, at.t_ns + 2 * _SECOND):
-            block = read_block(data)
-            if block is not None and block[0].size:
-                return int(block[1]["id"][0])
-        return -1
-
-
-def unit_of(found: Finding) -> str:
-    """The unit behind a finding; traces carry the vehicle's name alone."""
-    if found.topic == "truth/trace" and "/" not in found.sender:
-        return f"obu/{found.sender}"
-    return found.sender
-
-
-def _is_command(found: Finding) -> bool:
-    return found.kind is Kind.COMMAND or found.field.startswith("command_")
-
-
-def _is_answer(found: Finding) -> bool:
-    """Whether a unit made it."""
-    if found.field == "seq":
-        return False
-    return found.topic.startswith(("v2x/", "obu/", "cmd/")) or found.kind is Kind.COMMAND

@@ -11,12 +11,14 @@ import numpy as np
 
 from protocols.wire import Column
 from sim.diff.align import common, is_ascending
-from sim.diff.fields import LABELS, fields, id_name, shown
+from sim.diff.batch import Batch, alone, column
+from sim.diff.fields import LABELS, fields, id_name, is_named, shown
 from sim.diff.layout import Fields, Rows, joined
 from sim.diff.model import Finding, Kind, kind_of
-from sim.diff.table import Batch, Record, Table
+from sim.diff.table import Record, Table
 
 _KEY = 2**33  # above every id
+_WIDE = 2**64  # above every number on the wire
 
 
 class Unequal(NamedTuple):
@@ -45,17 +47,17 @@ def compare_records(topic: str, unequal: list[Unequal], table: Table) -> list[in
     records = [item.record for item in unequal]
     for prefix, pairs in sorted(tables.items(), key=itemgetter(0)):
         differing |= _compare_rows(topic, prefix, records, pairs, table)
-    if not table.tolerances.rules:
-        for k in sorted(set(range(len(unequal))) - differing):
-            item = unequal[
-                k
-            ]  # a field that this version does not know, or another encoding of the same
-            t_ns = item.record.t_ns
-            found = Finding(
-                kind_of(topic), t_ns // table.tick_ns, t_ns, topic, item.record.sender, "bytes",
-                shown("", item.a), shown("", item.b), item.record.seq,
-            )  # fmt: skip
-            table.add(found)
+    for k in sorted(set(range(len(unequal))) - differing):
+        item = unequal[k]
+        if table.tolerances.rules and not _is_equal(fields(topic, item.a), fields(topic, item.b)):
+            continue  # what differs is tolerated
+        # a field that this version does not know, or another encoding of the same
+        t_ns = item.record.t_ns
+        found = Finding(
+            kind_of(topic), t_ns // table.tick_ns, t_ns, topic, item.record.sender, "bytes",
+            shown("", item.a), shown("", item.b), item.record.seq,
+        )  # fmt: skip
+        if table.add(found):
             differing.add(k)
     return sorted(differing)
 
@@ -64,26 +66,55 @@ def _values(
     topic: str, record: Record, one: dict[str, Any], two: dict[str, Any], table: Table
 ) -> bool:
     is_different = False
-    for name in one | two:
+    for name in names_of(one, two):
         x, y = one.get(name), two.get(name)
-        if type(x) is type(y) and (x == y if not isinstance(x, float) else _bits(x) == _bits(y)):
+        if _is_same(x, y):
             continue
         number = both_numbers(x, y)
+        is_told = number is not None and not is_named(name)
         found = Finding(
             kind_of(topic, name), record.t_ns // table.tick_ns, record.t_ns, topic, record.sender, name,
             "-" if name not in one else shown(name, x), "-" if name not in two else shown(name, y), record.seq,
-            by=None if number is None else number[1] - number[0],
+            by=float(number[1] - number[0]) if number is not None and is_told else None,
         )  # fmt: skip
         is_different |= table.add(found, number)
     return is_different
+
+
+def _is_same(x: Any, y: Any) -> bool:
+    return type(x) is type(y) and (x == y if not isinstance(x, float) else _bits(x) == _bits(y))
+
+
+def _is_equal(one: Fields, two: Fields) -> bool:
+    """Whether two records say the same, to the last bit."""
+    if one.values.keys() != two.values.keys() or one.tables.keys() != two.tables.keys():
+        return False
+    return all(_is_same(one.values[name], two.values[name]) for name in one.values) and all(
+        (one.tables[name].ids, one.tables[name].columns)
+        == (two.tables[name].ids, two.tables[name].columns)
+        for name in one.tables
+    )
+
+
+def names_of(one: dict[str, Any], two: dict[str, Any]) -> list[str]:
+    """Names of two records' values, those of both first; the same from either side."""
+    common_names = [name for name in one if name in two]
+    if common_names != [name for name in two if name in one]:
+        common_names.sort()
+    return common_names + sorted(one.keys() ^ two.keys())
 
 
 def both_numbers(a: Any, b: Any) -> tuple[float, float] | None:
     """Two values as numbers; None where one is none. Yes and no are none."""
     if isinstance(a, bool) or isinstance(b, bool):
         return None
+    if isinstance(a, int) and isinstance(b, int) and max(abs(a), abs(b)) < _WIDE:
+        return a, b  # exactly, beyond the digits of a double too
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        return float(a), float(b)
+        try:
+            return float(a), float(b)
+        except OverflowError:
+            return None
     return None
 
 
@@ -110,7 +141,7 @@ def _compare_rows(
                     topic, [records[k]], np.zeros(one.size, np.int64), np.arange(one.size)
                 )
                 name = prefix + id_name(topic)
-                if table.column(name, joined([one], ""), joined([two], ""), batch).any():
+                if column(table, name, joined([one], ""), joined([two], ""), batch).any():
                     differing.add(k)
             else:
                 crossed.append((k, one, two))
@@ -129,7 +160,7 @@ def _compare_rows(
         batch = Batch(topic, records, of, row, ids, label)
         is_other = np.zeros(of.size, bool)
         for name in left[0].columns:
-            is_other |= table.column(prefix + name, joined(left, name), joined(right, name), batch)
+            is_other |= column(table, prefix + name, joined(left, name), joined(right, name), batch)
         differing.update(np.unique(of[is_other]).tolist())
     if crossed:
         differing |= _crossed(topic, prefix, label, records, crossed, table)
@@ -172,19 +203,19 @@ def _crossed(
     differing: set[int] = set()
     name = prefix + id_name(topic)
     for side, taken, is_a in ((left, at, True), (right, there, False)):
-        alone = np.ones(side.key.size, bool)
-        alone[taken] = False
-        if alone.any():
-            batch = Batch(topic, records, side.of[alone], side.row[alone], side.ids[alone], label)
-            differing.update(table.alone(name, batch, is_a).tolist())
+        rest = np.ones(side.key.size, bool)
+        rest[taken] = False
+        if rest.any():
+            batch = Batch(topic, records, side.of[rest], side.row[rest], side.ids[rest], label)
+            differing.update(alone(table, name, batch, is_a).tolist())
     if at.size:
         batch = Batch(topic, records, left.of[at], left.row[at], left.ids[at], label)
         ones, twos = [one for _, one, _ in pairs], [two for _, _, two in pairs]
         is_other = np.zeros(at.size, bool)
-        for column in pairs[0][1].columns:
-            a = joined(ones, column)[at]
-            b = joined(twos, column)[there]
-            is_other |= table.column(prefix + column, a, b, batch)
+        for part in pairs[0][1].columns:
+            a = joined(ones, part)[at]
+            b = joined(twos, part)[there]
+            is_other |= column(table, prefix + part, a, b, batch)
         differing.update(np.unique(batch.of[is_other]).tolist())
     if is_ascending(left.key) and is_ascending(right.key):
         return differing  # every table ascends on both sides

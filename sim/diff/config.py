@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from difflib import SequenceMatcher
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -29,7 +31,9 @@ _OF_THE_RUN = (
     "backend",
     "what_if",
 )  # among the header's versions: whose physics drove, edits of messages
+_ORDER = " (order)"
 _MAX_TEXT = 200
+_MAX_PAIRS = 250_000  # of elements held against each other
 
 
 def key_changes(a: RunHeader, b: RunHeader) -> list[KeyChange]:
@@ -41,12 +45,12 @@ def key_changes(a: RunHeader, b: RunHeader) -> list[KeyChange]:
     except RecursionError:  # nobody's scene; a stranger's header
         found = [("config_json", a.config_json, b.config_json)]
     out = []
+    values = {key: two for key, _, two in found}
     for key, one, two in found:
         is_context = key.startswith(_CONTEXT)
+        from_s = _from_s(key, values, left, right)
         out.append(
-            KeyChange(
-                key, _text(one), _text(two), is_context, _reach(key), _from_s(key, left, right)
-            )
+            KeyChange(key, _text(one), _text(two), is_context, _reach(key), from_s, _is_known(key))
         )
     out.sort(key=lambda item: (item.is_context, item.reaches != "run"))
     return out
@@ -75,15 +79,21 @@ def _table(header: RunHeader) -> dict[str, Any]:
         table = None
     if not isinstance(table, dict):
         table = {"config_json": header.config_json}
-    scene = table.get("scene")
-    named = scene if isinstance(scene, dict) else {}
     out = dict(table)
-    for key, own, value in (
-        ("scenario", "name", header.scenario), ("seed", "seed", header.seed), ("tick_ns", "tick_ms", header.tick_ns),
-    ):  # fmt: skip
-        if own not in named:
-            out[key] = value
+    scene = out.get("scene")
+    known = {"name": header.scenario, "seed": header.seed, "tick_ms": _whole(header.tick_ns / 1e6)}
+    if isinstance(scene, dict):  # a header that does not agree with its own scene says so
+        out["scene"] = known | scene
+        out |= {
+            f"header.{key}": value for key, value in known.items() if out["scene"][key] != value
+        }
+    else:
+        out |= {f"header.{key}": value for key, value in known.items()}
     return out | {name: header.versions[name] for name in _OF_THE_RUN if name in header.versions}
+
+
+def _whole(value: float) -> float:
+    return int(value) if value.is_integer() else value
 
 
 class _Header(BaseModel):
@@ -113,12 +123,72 @@ def _walk(one: Any, two: Any, path: str, models: Models, out: list[tuple[str, An
                     continue
             _walk(x, y, where, () if field is None else _models(field.annotation), out)
     elif isinstance(one, list) and isinstance(two, list):
-        names = element_names(one), element_names(two)
-        left, right = dict(zip(names[0], one, strict=True)), dict(zip(names[1], two, strict=True))
-        for key in [*left, *(key for key in right if key not in left)]:
-            _walk(left.get(key, _Absent), right.get(key, _Absent), f"{path}[{key}]", models, out)
+        _walk_lists(one, two, path, models, out)
     elif one is not two and (type(one), one) != (type(two), two):
         out.append((path, one, two))
+
+
+def _walk_lists(
+    one: list[Any], two: list[Any], path: str, models: Models, out: list[tuple[str, Any, Any]]
+) -> None:
+    """Elements by their names; one that only changed its name is the same one. Without names, those that are alike are the same."""
+    names = element_names(one), element_names(two)
+    if _are_named(one, names[0]) and _are_named(two, names[1]):
+        left, right = dict(zip(names[0], one, strict=True)), dict(zip(names[1], two, strict=True))
+        renamed = _renamed(left, right)
+        taken = set(renamed.values())
+        for key in [*left, *(key for key in right if key not in left)]:
+            if key in renamed:
+                out.append((f"{path}[{key}].name", key, renamed[key]))
+            elif key in left or key not in taken:
+                _walk(
+                    left.get(key, _Absent), right.get(key, _Absent), f"{path}[{key}]", models, out
+                )
+        both = [[key for key in side if key in left and key in right] for side in names]
+        if both[0] != both[1]:
+            out.append((f"{path}{_ORDER}", both[0], both[1]))
+        return
+    texts = [[_canonical(item) for item in items] for items in (one, two)]
+    if len(one) > 1 and texts[0] != texts[1] and sorted(texts[0]) == sorted(texts[1]):
+        out.append((f"{path}{_ORDER}", one, two))
+        return
+    for how, a0, a1, b0, b1 in _blocks(*texts):
+        if how == "equal":
+            continue
+        for k in range(max(a1 - a0, b1 - b0)):
+            x = one[a0 + k] if a0 + k < a1 else _Absent
+            y = two[b0 + k] if b0 + k < b1 else _Absent
+            at = (b0 if x is _Absent else a0) + k
+            _walk(x, y, f"{path}[{at}]", models, out)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _blocks(a: list[str], b: list[str]) -> list[tuple[str, int, int, int, int]]:
+    """Which stretches of two lists are alike; of very long ones nobody asks."""
+    if len(a) * len(b) > _MAX_PAIRS or a == b:
+        return [("equal" if a == b else "replace", 0, len(a), 0, len(b))]
+    return list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
+
+
+def _are_named(items: list[Any], names: list[str]) -> bool:
+    return not items or names != [str(k) for k in range(len(items))]
+
+
+def _renamed(left: dict[str, Any], right: dict[str, Any]) -> dict[str, str]:
+    """Elements that go by another name on the right and are otherwise alike."""
+    free: dict[str, list[str]] = {}
+    for key, item in right.items():
+        if key not in left:
+            free.setdefault(_canonical(item | {"name": ""}), []).append(key)
+    out: dict[str, str] = {}
+    for key, item in left.items():
+        others = free.get(_canonical(item | {"name": ""})) if key not in right else None
+        if others:
+            out[key] = others.pop(0)
+    return out
 
 
 def _is_default(value: Any, field: FieldInfo) -> bool:
@@ -163,6 +233,17 @@ def _carries(model: type[BaseModel], table: dict[str, Any]) -> bool:
     )
 
 
+def _is_known(key: str) -> bool:
+    """Whether a key of the scene is one of ours. Of plain tables nobody here knows the keys: what is there was written by somebody."""
+    models: Models = (_Header,)
+    for name in re.sub(r"\[[^\]]*\]", "", key.removesuffix(_ORDER)).split("."):
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        if not models or not fields:
+            return not models
+        models = tuple(model for field in fields for model in _models(field.annotation))
+    return True
+
+
 def _text(value: Any) -> str:
     if value is _Absent:
         return "-"
@@ -177,13 +258,24 @@ def _reach(key: str) -> str:
     return "run"
 
 
-def _from_s(key: str, *tables: Any) -> float:
-    """When a fault that differs begins: nothing before that can follow from it."""
-    if not key.startswith("scene.faults["):
+def _from_s(key: str, values: dict[str, Any], *tables: Any) -> float:
+    """When a fault that differs begins: nothing before that can follow from it. `values`: of keys that differ, in b.
+
+    One more or less gives all that come after it in the list another number.
+    """
+    if not key.startswith("scene.faults"):
         return 0.0
     try:
-        number = int(key.removeprefix("scene.faults[").partition("]")[0])
+        number, _, rest = key.replace(_ORDER, "[0]").removeprefix("scene.faults[").partition("]")
         faults = [table["scene"]["faults"] for table in tables]
-        return min(float(items[number]["at_s"]) for items in faults if number < len(items))
-    except (ValueError, KeyError, TypeError):
+        if rest:
+            ends = (
+                [values[key], faults[0][int(number)].get("until_s")] if rest == ".until_s" else []
+            )
+            if ends:  # it goes on longer, and is the same before
+                return min(float(end) for end in ends if end is not None)
+            before = faults[0][int(number)]["at_s"]
+            return float(min(before, values.get(f"scene.faults[{number}].at_s", before)))
+        return min(float(item["at_s"]) for items in faults for item in items[int(number) :])
+    except (ValueError, KeyError, TypeError, IndexError):
         return 0.0

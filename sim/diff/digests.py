@@ -83,7 +83,7 @@ def compare(a: Chain, b: Chain, has_one_tick: bool) -> Parting:
         return Parting(False)
     both, here, there = common(a.tick, b.tick)
     num_common = int(both.size)
-    if not num_common:
+    if not num_common and (a.tick.size > 0) == (b.tick.size > 0):
         return Parting(False)
     first = {"digest": _first(both, a.digest[here], b.digest[there])}
     both, here, there = common(a.part_tick, b.part_tick)

@@ -73,7 +73,7 @@ def fields(topic: str, data: bytes) -> Fields:
         special = _SPECIAL.get(topic)
         if special is not None:
             return special(data)
-    except (CodecError, DecodeError, ValueError):
+    except (CodecError, DecodeError, ValueError, RecursionError):
         pass
     return Fields({"bytes": data})
 
@@ -93,6 +93,11 @@ def shown(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value or "''"
     return repr(value)
+
+
+def is_named(name: str) -> bool:
+    """Whether values of a field are shown by name: then differences between their numbers say nothing."""
+    return name.rpartition(".")[2] in _ENUMS
 
 
 def _spat(data: bytes) -> Fields:

@@ -12,15 +12,14 @@ from itertools import zip_longest
 from pathlib import Path
 
 from protocols.errors import LogError
-from sim.diff import cause, digests
+from sim.diff import digests, gaps
 from sim.diff.align import HOLD_NS
-from sim.diff.chain import unit_of
 from sim.diff.columns import Unequal, compare_records
 from sim.diff.compare import Comparison
-from sim.diff.model import NOTHING, Finding, Kind
+from sim.diff.model import NOTHING, Finding, Kind, unit_of
+from sim.diff.side import Side
 from sim.diff.table import Record, Table
 from sim.diff.tolerance import Tolerances
-from sim.diff.windows import Side
 
 _SPAN_NS = HOLD_NS  # read after the tick: the block of a vehicle's trace that holds it, the next samples of the world
 
@@ -101,7 +100,7 @@ def _first(a: Side, b: Side) -> FirstDifference | None:
     comparison = Comparison(a, b, Tolerances())
     comparison.read()
     parts = [part for part in digests.PARTS if parting.of(part) == tick]
-    found = cause.first_at(tick, parts, comparison.table, parting)
+    found = gaps.first_at(tick, parts, comparison.table, parting)
     if found is None or found.kind is Kind.UNRECORDED:
         part = f"digest of {parts[0]}" if parts else "digest"
         note = "" if parts else ", in what no part of it covers"

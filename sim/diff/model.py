@@ -84,11 +84,19 @@ class Finding:
     other: int = -1  # DELAYED: when b has it, ns; ORDER: seq of b at the same place
     receiver: str = ""  # of a fate
     is_tolerated: bool = False
+    is_of_file: bool = False  # ORDER: of places in the file, which no run depends on
 
     def where(self) -> str:
         """Topic, field and row as one word."""
         row = f"[{self.row}]" if self.row >= 0 else ""
         return f"{self.topic}.{self.field}{row}" if self.field else self.topic
+
+
+def unit_of(found: Finding) -> str:
+    """The unit behind a finding; traces carry the vehicle's name alone."""
+    if found.topic == "truth/trace" and "/" not in found.sender:
+        return f"obu/{found.sender}"
+    return found.sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,7 @@ class KeyChange:
     is_context: bool = False
     reaches: str = "run"  # what it can change: run, length, verdict, recording
     from_s: float = 0.0  # nothing before that time can follow from it
+    is_known: bool = True  # this version has such a key; else it may be another's default
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from sim.diff.windows import Place
+from sim.diff.side import Place
 
 _TWICE = -1
 

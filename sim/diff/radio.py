@@ -5,6 +5,7 @@ Transmissions of a tick are matched by sender and topic, receivers by name: numb
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from protocols.v1 import log_pb2
 from protocols.wire import Column
+from sim.diff.fields import shown
 from sim.diff.model import Finding, Kind
 from sim.diff.table import Table
 from sim.radio.fates import Fate
@@ -76,17 +78,10 @@ def compare_ticks(pairs: list[tuple[int, bytes, bytes]], table: Table) -> int:
     differing = 0
     for t_ns, a, b in pairs:
         one, two = read_tick(a), read_tick(b)
-        if one is None or two is None:
+        if one is None or two is None or _is_same(one, two):  # or in other bytes
             found = Finding(
-                Kind.FATE,
-                t_ns // table.tick_ns,
-                t_ns,
-                TOPIC,
-                "",
-                "bytes",
-                f"{len(a)} bytes",
-                f"{len(b)} bytes",
-            )
+                Kind.FATE, t_ns // table.tick_ns, t_ns, TOPIC, "", "bytes", shown("", a), shown("", b),
+            )  # fmt: skip
             differing += table.add(found)
         else:
             differing += _compare(t_ns, one, two, table)
@@ -100,8 +95,6 @@ def _compare(t_ns: int, one: Tick, two: Tick, table: Table) -> bool:
             columns[0].append(k)
             columns[1].append(two.receivers.index(name))
     is_different = False
-    if _is_same(one, two):
-        return False
     if one.t_ns != two.t_ns:
         found = Finding(
             Kind.FATE, t_ns // table.tick_ns, t_ns, TOPIC, "", "t_ns", str(one.t_ns), str(two.t_ns)
@@ -173,11 +166,11 @@ def _is_same(one: Tick, two: Tick) -> bool:
 
 def _by_name(tick: Tick) -> dict[tuple[str, str, int], Sent]:
     out: dict[tuple[str, str, int], Sent] = {}
+    seen: Counter[tuple[str, str]] = Counter()
     for item in tick.sent:
-        k = 0
-        while (item.sender, item.topic, k) in out:
-            k += 1
-        out[item.sender, item.topic, k] = item
+        whose = item.sender, item.topic
+        out[*whose, seen[whose]] = item
+        seen[whose] += 1
     return out
 
 

@@ -10,7 +10,7 @@ from sim.diff import trace
 from sim.diff.fields import fields, shown
 from sim.diff.layout import Fields, joined
 from sim.diff.model import Finding, Point
-from sim.diff.windows import Side
+from sim.diff.side import Side
 
 BEFORE_NS = 1_500_000_000
 AFTER_NS = 6_000_000_000

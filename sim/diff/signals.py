@@ -13,8 +13,8 @@ from protocols.roads.network import U8
 from protocols.v1 import world_pb2
 from sim.diff.fields import shown
 from sim.diff.model import Finding, Kind
+from sim.diff.side import Item, Side
 from sim.diff.table import Table
-from sim.diff.windows import Item, Side
 
 TOPIC = "truth/signal"
 _LAYOUT = Layout(world_pb2.SignalStates)
@@ -68,7 +68,7 @@ class Lights:
         row = self.table.topic(TOPIC)
         if one is None or two is None:
             lacking = self.a if one is None else self.b
-            if lacking.lacks(t_ns) or lacking.first_ns < 0:
+            if lacking.lacks(t_ns) or not lacking.has_data:
                 return False
             one = np.zeros_like(two) if one is None else one
             two = np.zeros_like(one) if two is None else two

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sim.diff.model import Difference, FieldRow, KeyChange, Link, LogFacts, TopicRow, ranked
 from sim.diff.units import amount, seconds, valued
-from sim.diff.words import link_text, place, remark_text, summary
+from sim.diff.words import link_text, place, remark_text, summary, visible
 
 _FIELDS = 20  # rows shown without `everything`
 _KEYS = 12
@@ -54,16 +54,16 @@ def show(found: Difference, console: Console, everything: bool = False) -> None:
 
 
 def _show(found: Difference, console: Console, everything: bool) -> None:
-    answer = Text(summary(found), style="bold green" if found.is_same else "bold red")
+    answer = Text(visible(summary(found)), style="bold green" if found.is_same else "bold red")
     console.print(answer, soft_wrap=not console.is_terminal)  # one line for whoever searches
     for name, facts in (("A", found.a), ("B", found.b)):
-        _hang(console, Text(f"{name}  "), Text(_about(facts)), "dim", 2)
+        _hang(console, Text(f"{name}  "), Text(visible(_about(facts))), "dim", 2)
     if found.chain:
         console.print()
         for k, link in enumerate(found.chain):
             _hang(console, Text("   " if k == 0 else "-> ", "dim"), _step(link))
     for remark in found.remarks:
-        _hang(console, Text("note: "), Text(remark_text(remark)), "yellow", 2)
+        _hang(console, Text("note: "), Text(visible(remark_text(remark))), "yellow", 2)
     keys = [key for key in found.keys if everything or not key.is_context]
     if keys:
         _title(console, "Configuration")
@@ -81,7 +81,13 @@ def _show(found: Difference, console: Console, everything: bool) -> None:
         console.print(_fields(shown, console.width))
         _more(console, len(fields) - len(shown), "fields", everything)
     for reason, number in sorted(found.tolerated.items()):
-        _hang(console, Text("tolerated: "), Text(f"{number} values, because {reason}"), "cyan", 2)
+        _hang(
+            console,
+            Text("tolerated: "),
+            Text(visible(f"{number} values, because {reason}")),
+            "cyan",
+            2,
+        )
 
 
 def _hang(console: Console, head: Text, text: Text, style: str = "", indent: int = 0) -> None:
@@ -98,7 +104,7 @@ def _hang(console: Console, head: Text, text: Text, style: str = "", indent: int
 def _step(link: Link) -> Text:
     head, text = link_text(link)
     where = f", {place(link.finding)}" if link.finding.topic != "log/header" else ""
-    return Text.assemble((head, "bold"), where, ": ", text)
+    return Text.assemble((visible(head), "bold"), where, ": ", visible(text))
 
 
 def _title(console: Console, text: str) -> None:
@@ -187,7 +193,7 @@ def _grid(columns: list[_Shown], width: int) -> Grid:
         else:
             grid.add_column(column.title, overflow="fold")
     for k in range(len(columns[0].cells)):
-        grid.add_row(*(escape(column.cells[k]) for column in kept))
+        grid.add_row(*(escape(visible(column.cells[k])) for column in kept))
     return grid
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from math import isfinite
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,7 +30,9 @@ MAX_BYTES = 1024 * 1024
 class Rule(BaseModel):
     """One exception."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True
+    )
 
     topic: str = Field(min_length=1, max_length=200)
     field: str = Field(default="*", min_length=1, max_length=200)
@@ -48,6 +51,8 @@ class Rule(BaseModel):
     def takes(self, a: float, b: float) -> bool:
         """Whether two numbers are near enough."""
         by = abs(b - a)
+        if not self.any and not isfinite(by):
+            return False
         if self.any or (self.abs is not None and by <= self.abs):
             return True
         return self.rel is not None and by <= self.rel * max(abs(a), abs(b))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,13 +13,18 @@ from protocols.errors import CodecError
 from protocols.v1 import world_pb2
 from protocols.wire import Column
 from sim.diff.align import HOLD_NS, common
+from sim.diff.batch import Batch, column, unlike
 from sim.diff.fields import shown
+from sim.diff.layout import ColumnLayout, joined
 from sim.diff.model import Finding, Kind
-from sim.diff.table import Batch, Record, Table, unlike
-from sim.diff.windows import Item
+from sim.diff.side import Item, Side
+from sim.diff.table import Record, Table
 
 TOPIC = "truth/trace"
 _LAYOUT = Layout(world_pb2.VehicleTrace)
+_QUICK = ColumnLayout(world_pb2.VehicleTrace)
+_FAR = 2**62  # ns
+_NEXT_NS = 2_000_000_000  # by then the block that holds a tick is written
 COLUMNS = ("id", *(item.name for item in _LAYOUT.fields if item.is_column))
 
 
@@ -31,10 +36,28 @@ def read_block(data: bytes) -> _Block | None:
     try:
         values = _LAYOUT.unpack(data)
     except CodecError:
-        return None
+        loose = _loose(data)
+        if loose is None:
+            return None
+        values = loose
     steps = np.arange(values["x_m"].size, dtype=np.int64)
     values["id"] = np.full(steps.size, values["id"], np.int64)
     return values["start_ns"] + values["step_ns"] * steps, {n: values[n] for n in COLUMNS}
+
+
+def _loose(data: bytes) -> dict[str, Any] | None:
+    """A block whose columns hold what no state can be, such as a speed that is no number: that is a difference like any other."""
+    try:
+        read = _QUICK.quick(data)
+    except (IndexError, ValueError):
+        return None
+    if read is None or "" not in read.tables:
+        return None
+    rows = read.tables[""]
+    out = read.values | {name: joined([rows], name) for name in rows.columns}
+    if not (abs(out["start_ns"]) < _FAR and 0 < out["step_ns"] < _FAR // (rows.size + 1)):
+        return None
+    return out if abs(out["id"]) < _FAR else None
 
 
 @dataclass(slots=True, eq=False)
@@ -170,7 +193,7 @@ class TraceAligner:
         for name in COLUMNS:
             one = np.concatenate([item.a.columns[name][item.a_rows] for item in run])
             two = np.concatenate([item.b.columns[name][item.b_rows] for item in run])
-            is_other |= table.column(name, one, two, batch)
+            is_other |= column(table, name, one, two, batch)
             if table.tolerances.rules:
                 is_unequal |= unlike(one, two)
         self._differing.update(np.unique(whose[is_other]).tolist())
@@ -183,7 +206,7 @@ class TraceAligner:
         there = {item[0]: (item[2], block) for item, block in zip(b, sides[1], strict=True)}
         for k, ((t_ns, _, data), one) in enumerate(zip(a, sides[0], strict=True)):
             other, two = there.get(t_ns, (data, one))
-            if other == data or table.tolerances.rules:
+            if other == data:
                 continue
             start = t_ns
             if one is None and two is None:
@@ -210,3 +233,12 @@ def absence(name: str, is_a: bool, t_ns: int, table: Table) -> Finding:
     a, b = ("1 row", "-") if is_a else ("-", "1 row")
     kind = Kind.MISSING if is_a else Kind.EXTRA
     return Finding(kind, t_ns // table.tick_ns, t_ns, TOPIC, name, "t_ns", a, b)
+
+
+def actor_of(side: Side, name: str, t_ns: int) -> int:
+    """The actor behind vehicle `name` at that time; -1 where nothing tells."""
+    for _, _, data in side.select(TOPIC, name, t_ns, t_ns + _NEXT_NS):
+        block = read_block(data)
+        if block is not None and block[0].size:
+            return int(block[1]["id"][0])
+    return -1

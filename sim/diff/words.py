@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Literal
+from unicodedata import category
 
-from sim.diff.chain import unit_of
-from sim.diff.model import NOTHING, Difference, Finding, Kind, Link
+from sim.diff.model import NOTHING, Difference, Finding, Kind, Link, unit_of
 from sim.diff.units import amount, delay, valued
 from sim.report import wording
 
@@ -57,6 +58,7 @@ _BROKEN = (
     "{less} breaks off: A can be read up to {a}, B up to {b}",
     "{less} 中断：A 可读至 {a}，B 可读至 {b}",
 )
+_NO_DIGEST = ("only {side} has a digest of this tick", "只有 {side} 有该步的摘要")
 _ROWS = (
     "{what}: row {row} is that of {field} {b}, in A {a}",
     "{what}：第 {row} 行的 {field} 为 {b}，A 中为 {a}",
@@ -64,6 +66,10 @@ _ROWS = (
 _RECORDED = (Kind.RESULT, Kind.EVENT, Kind.DAMAGED)  # whose values are sentences of the run
 _ONE_SIDE = ("{field} is only in {side}: {one}", "{field} 只在 {side} 中：{one}")
 _PLAIN = ("{what}: {place} is {b}, in A {a}{by}", "{what}：{place} 为 {b}，A 中为 {a}{by}")
+_ROW_ALONE = (
+    ("{what}: {entity} is not in B", "{what}：{entity} 不在 B 中"),
+    ("{what}: {entity} is only in B", "{what}：{entity} 只在 B 中"),
+)
 _RADIO = (
     "{receiver} hears {what} after {b}, in A after {a}",
     "{receiver} 在 {b} 后收到 {what}，A 中为 {a}",
@@ -76,6 +82,7 @@ _LINKS: dict[str, tuple[str, str]] = {
     "late": ("Heard at another time by {unit}", "{unit} 收到的时间不同"),
     "follows": ("What changed first after that", "其后首先改变的是"),
     "seen": ("Seen by the sensors of {unit} by t={t} s (not recorded)", "{unit} 的传感器最迟于 t={t} s 感知到（未记录）"),
+    "fused": ("{unit} tracks other objects", "{unit} 跟踪的目标改变"),
     "plan": ("{unit} plans otherwise", "{unit} 的规划改变"),
     "command": ("{unit} commands otherwise", "{unit} 的指令改变"),
     "message": ("{unit} says otherwise", "{unit} 发出的消息改变"),
@@ -89,6 +96,7 @@ _REMARKS: dict[str, tuple[str, str]] = {
     "other_keys": ("Other keys that differ and could be the cause too: {keys}.", "其他不同且也可能是原因的配置项：{keys}。"),
     "lost": ("{log} is not whole: {what}. It was read as far as it goes.", "{log} 不完整：{what}。已读取可恢复的部分。"),
     "damaged": ("A part of {log} cannot be read and was left out: t={from} to {to} s.", "{log} 中 t={from} 至 {to} s 的部分无法读取，已跳过。"),
+    "damaged_more": ("{number} more parts of {log} cannot be read.", "{log} 中还有 {number} 个部分无法读取。"),
     "unread": ("Digests of {log} cannot be read in {number} blocks, the first written at t={at} s; the rest was compared.", "{log} 中有 {number} 个摘要块无法读取（首个写于 t={at} s），其余部分已比较。"),
     "thin": ("{log} holds digests only; messages and states cannot be compared.", "{log} 只含摘要，无法比较消息与状态。"),
     "no_result": ("{log} has no result: its run never came to its end.", "{log} 没有结果：该运行没有结束。"),
@@ -101,6 +109,8 @@ _REMARKS: dict[str, tuple[str, str]] = {
     "versions": ("Versions differ (they are not compared, but may be the cause): {what}.", "版本不同（不参与比较，但可能是原因）：{what}。"),
     "dirty": ("Both ran from a checkout with local changes ({commit}), so the code may differ.", "两次运行都来自有本地改动的代码（{commit}），代码可能不同。"),
     "unused": ("Tolerances that took nothing, and may be wrong or no longer needed: {rules}.", "未用到的容差规则（可能有误或已不再需要）：{rules}。"),
+    "order": ("The same records stand in another order in the two files too, first at tick {tick}; no run depends on that.", "两个文件中相同记录的顺序也不同（最先于第 {tick} 步）；运行不受其影响。"),
+    "absent": ("{log} has nothing at all of {topics}.", "{log} 中完全没有 {topics}。"),
     "renumbered": ("{number} messages carry other numbers because one before them is missing or extra.", "{number} 条消息的序号因之前的消息缺失或多出而改变。"),
 }  # fmt: skip
 
@@ -128,16 +138,20 @@ def sentence(found: Finding, language: Language = "en") -> str:
         pair = _RADIO
     elif found.kind is Kind.CONFIGURATION and NOTHING in (found.a, found.b):
         pair = _ONE_SIDE
+    elif found.kind is Kind.UNRECORDED and NOTHING in (found.a, found.b):
+        pair = _NO_DIGEST
     elif found.kind is Kind.DAMAGED and found.field == "end":
         pair = _BROKEN
     elif found.kind is Kind.ORDER and found.row >= 0:
         pair = _ROWS
+    elif found.row >= 0 and found.entity and NOTHING in (found.a, found.b):
+        pair = _ROW_ALONE[found.a == NOTHING]
     a, b = (_value(found, text) for text in (found.a, found.b))
     if language == "zh" and found.kind in _RECORDED:
         a, b = (wording.chinese(text) or text for text in (a, b))
     return _of(pair, language).format(
         field=found.field, a=a, b=b, by=_by(found), what=_what(found, language),
-        place=_field(found, language), receiver=found.receiver, side="B" if found.a == NOTHING else "A",
+        place=_field(found, language), receiver=found.receiver, entity=found.entity, side="B" if found.a == NOTHING else "A",
         one=b if found.a == NOTHING else a, row=found.row,
         less="B" if (found.by or 0.0) < 0.0 else "A", more="B" if (found.by or 0.0) > 0.0 else "A",
     )  # fmt: skip
@@ -152,7 +166,7 @@ def _value(found: Finding, text: str) -> str:
 
 def _by(found: Finding) -> str:
     """How much b is more than a."""
-    if found.by is None or found.by == 0 or "unknown" in (_value(found, t) for t in (found.a, found.b)):  # fmt: skip
+    if found.by is None or found.by == 0 or isnan(found.by) or "unknown" in (_value(found, t) for t in (found.a, found.b)):  # fmt: skip
         return ""
     return f" ({'+' if found.by > 0 else ''}{amount(found.field, found.by, 6)})"
 
@@ -213,6 +227,16 @@ def chain_line(found: Difference) -> str:
                 f"{head[0].lower() + head[1:]} at t={link.finding.t_ns / 1e9:.2f} s: {text}"
             )
     return " -> ".join(parts)
+
+
+def visible(text: str) -> str:
+    """Text out of a log as it can be shown: what would steer the terminal, break the line or turn its direction stands as its code."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() or category(sign) == "Zs" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )  # fmt: skip
 
 
 def _of(pair: tuple[str, str], language: Language) -> str:

@@ -437,6 +437,7 @@ def test_missing_records_can_be_tolerated_with_a_reason(log: Path, tmp_path: Pat
     [
         ('[[tolerance]]\ntopic = "a"\nabs = 1.0\n', "reason"),
         ('[[tolerance]]\ntopic = "a"\nreason = "because of it"\n', "abs"),
+        ('[[tolerance]]\ntopic = "a"\nabs = 1.0\nreason = "         "\n', "reason"),
         ('[[tolerance]]\ntopic = "a"\nabs = -1.0\nreason = "because of it"\n', "abs"),
         ('[[tolerance]]\ntopic = "a"\nany = true\nabs = 1.0\nreason = "because of it"\n', "any"),
         ('[[tolerance]]\ntopic = "a"\nabs = nan\nreason = "because of it"\n', "abs"),

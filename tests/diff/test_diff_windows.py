@@ -23,10 +23,10 @@ from sim.diff.data import as_json
 from sim.diff.model import Difference, Kind
 from sim.diff.order import Order
 from sim.diff.page import render
+from sim.diff.side import Item, Place
 from sim.diff.table import Table
 from sim.diff.tolerance import Tolerances, read
 from sim.diff.trace import TraceAligner
-from sim.diff.windows import Item, Place
 from sim.log.scan import scan
 from tests.diff import mutate
 from tests.diff.bases import run_bus, run_crossing

@@ -13,7 +13,7 @@ import pytest
 from protocols import codec
 from protocols.errors import LogError
 from protocols.messages import BasicSafetyBatch, Spat, VehicleCommand
-from sim.diff import windows
+from sim.diff import side
 from sim.diff.first import FirstDifference, first_difference, first_field
 from sim.log import scan
 from sim.log.digest import DigestChain
@@ -167,7 +167,7 @@ def test_the_comparison_stops_where_the_runs_part(
         read.append(chunk.start_ns)
         return whole(file, chunk, path)
 
-    monkeypatch.setattr(windows, "read_chunk", counted)
+    monkeypatch.setattr(side, "read_chunk", counted)
     found = first_difference(tmp_path / "a.mcap", tmp_path / "b.mcap")
     assert found is not None
     assert (found.tick, found.topic, found.field) == (200, "cmd/vehicle", "command_steer_rad")
