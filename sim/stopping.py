@@ -6,12 +6,13 @@ exit code is 130.
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 CTRL_C = "Ctrl-C"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -47,5 +48,48 @@ def stoppable(handler: Handler | None = None) -> Iterator[None]:
             signal.signal(taken, old)
 
 
+def settled() -> None:
+    """All is written and said: a signal that finds the interpreter clearing up does not change the exit code any more."""
+    atexit.unregister(_ignore)
+    atexit.register(_ignore)
+
+
+def _ignore() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _raise(number: int, frame: FrameType | None) -> None:
     raise interrupt(number)
+
+
+class Stop:
+    """Remembers Ctrl-C and SIGTERM, for a command that has to end in order.
+
+    The first asks; one more, or one while nobody can be asked (`must_raise`), interrupts, once: from then on, and where `is_deaf` is set,
+    signals are only remembered, so that what clears away, or says the last word, is done undisturbed.
+    """
+
+    def __init__(self, must_raise: Callable[[], bool] = lambda: False) -> None:
+        self.number = 0  # of the first signal
+        self.must_raise = must_raise
+        self.is_deaf = False
+        self._signals = stoppable(self._asked)
+
+    def __enter__(self) -> Self:
+        self._signals.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._signals.__exit__(None, None, None)
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        again, self.number = self.number != 0, self.number or number
+        if not self.is_deaf and (again or self.must_raise()):
+            self.is_deaf = True
+            raise interrupt(self.number)

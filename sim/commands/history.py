@@ -13,7 +13,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def history(
         scenario: Annotated[
-            str | None, typer.Argument(help="A scenario as `icv history` lists it. Default: all.")
+            str | None,
+            typer.Argument(
+                metavar="SCENARIO", help="A scenario as `icv history` lists it. Default: all."
+            ),
         ] = None,
         metric: Annotated[
             str | None, typer.Option(metavar="M", help="One figure of the scenario, run by run.")
@@ -25,34 +28,35 @@ def register(app: typer.Typer) -> None:
         ] = "runs/history.sqlite",
         as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     ) -> None:
-        """Trends over earlier suites: outcomes, figures that stand out, where a digest changed, what is flaky."""
+        """Trends over earlier suites: outcomes, figures, digests. Names what stands out, where a digest changed, what is flaky."""
         if metric is not None and scenario is None:
             raise typer.BadParameter("--metric needs a SCENARIO. List them with `icv history`.")
         from sim.history import History
+        from sim.speaking import speaking
 
         with History(url, create=False) as store:
-            if as_json:
-                import json
+            answer = _table(store, scenario, metric, last) if as_json else None
+            with speaking():
+                if as_json:
+                    import json
 
-                answer = _table(store, scenario, metric, last)
-                typer.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
-            else:
-                _print(store, scenario, metric, last)
+                    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
+                else:
+                    _print(store, scenario, metric, last)
 
 
 def _print(store: Any, scenario: str | None, metric: str | None, last: int) -> None:
-    import sys
-
     from rich.console import Console
 
     from sim.history import show
 
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = Console(highlight=False)
+    width = console.width
     if scenario is None:
         summaries = store.summaries(last)
-        console.print(show.overview(summaries, store.last_failures(5), store.place))
+        console.print(show.overview(summaries, store.last_failures(5), store.place, width))
     elif metric is not None:
-        console.print(show.one_metric(store.trend(scenario, metric, last)))
+        console.print(show.one_metric(store.trend(scenario, metric, last), width))
     else:
         console.print(
             show.one_scenario(
@@ -61,6 +65,7 @@ def _print(store: Any, scenario: str | None, metric: str | None, last: int) -> N
                 store.digest_changes(scenario, last),
                 store.flaky_rate(scenario, last),
                 store.last_failures(5, scenario),
+                width,
             )
         )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-_INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -80,89 +79,90 @@ def suite(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the outcome.")] = False,
 ) -> None:
-    """Run scenes, suites and sweeps in parallel: one verdict, JUnit, a page, and logs of what failed."""
-    import os
-    from datetime import UTC, datetime
-
-    from protocols.errors import IcvError
-    from scenarios.suites import expand
-    from sim.suite.junit import write_junit
-    from sim.suite.plan import make_plan, parse_shard
-    from sim.suite.progress import Progress, print_suite
-    from sim.suite.run import SuiteOptions, run_suite
+    """Run scenes, suites and sweeps in parallel to one verdict. With JUnit, a page, and logs of what failed."""
+    from sim import cli_choices
+    from sim.speaking import open_standard_files, speaking
+    from sim.stopping import Stop, settled
 
     if only_failed and resume:
         raise typer.BadParameter("give one of --resume and --only-failed.")
     if (only_failed or resume) and out is None:
         raise typer.BadParameter("--resume and --only-failed need the --out of the earlier suite.")
-    plan = make_plan(
-        expand(paths, seed),
-        overrides=set_ or (),
-        repeat=repeat,
-        shard=parse_shard(shard) if shard else (1, 1),
-        timeout_s=timeout,
-        memory_mb=memory,
-    )
-    # Hours of runs should not end in "cannot be written".
+    open_standard_files()
     for option, path in (("--junit", junit), ("--html", html)):
-        if path is not None:
-            _check_file(option, path)
-    if history is not None:
-        from sim.history.store import History
+        cli_choices.spare(option, path, *map(Path, paths))
+    with Stop(lambda: True) as stop:
+        if junit is not None and junit.is_file():  # of an earlier suite, which this is not
+            with contextlib.suppress(OSError):  # then it cannot be written either
+                junit.unlink()
+        import os
+        import signal
+        from datetime import UTC, datetime
 
-        History(history).close()
-    folder = out or _fresh_folder(plan.name)
-    options = SuiteOptions(
-        out=folder,
-        workers=jobs or os.cpu_count() or 1,
-        keep_logs=keep_logs,
-        resume=resume,
-        only_failed=only_failed,
-        shard=shard or "",
-        started_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        ray=ray,
-        progress=Progress(quiet=quiet),
-    )
-    result = run_suite(plan, options)
-    print_suite(result, folder, quiet=quiet)
-    problems: list[IcvError] = []  # what cannot be written keeps nothing else from being written
-    if junit is not None:
-        try:
-            write_junit(result, junit, folder)
-        except IcvError as error:
-            problems.append(error)
-    if history is not None:
-        try:
-            with History(history) as kept:
-                kept.add(result, result.started_utc)
-        except IcvError as error:
-            problems.append(error)
-    if html is not None:
-        from sim.suite.page import write_page
+        from protocols.errors import IcvError
+        from scenarios.suites import expand
+        from sim.suite import closing
+        from sim.suite.plan import make_plan, parse_shard
+        from sim.suite.progress import Progress, print_suite
+        from sim.suite.run import SuiteOptions, run_suite
 
-        write_page(result, html, folder)
-    if problems:
-        raise problems[0]
-    raise typer.Exit(_INTERRUPTED if result.is_interrupted else result.outcome.exit_code)
+        started_utc = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        wanted = closing.Wanted(out or Path(), junit, html, history)
+        name = "suite"
+        try:
+            plan = make_plan(
+                expand(paths, seed),
+                overrides=set_ or (),
+                repeat=repeat,
+                shard=parse_shard(shard) if shard else (1, 1),
+                timeout_s=timeout,
+                memory_mb=memory,
+            )
+            name = plan.name
+            closing.check(wanted)
+            folder = out or _fresh_folder(plan.name)
+            wanted = closing.Wanted(folder, junit, html, history)
+            closing.begun(plan, wanted, started_utc)
+            options = SuiteOptions(
+                out=folder,
+                workers=jobs or os.cpu_count() or 1,
+                keep_logs=keep_logs,
+                resume=resume,
+                only_failed=only_failed,
+                shard=shard or "",
+                started_utc=started_utc,
+                ray=ray,
+                progress=Progress(quiet=quiet),
+            )
+            result = run_suite(plan, options, stop)
+        except IcvError as error:
+            closing.refused(name, error, wanted, started_utc)
+            raise
+        except KeyboardInterrupt:
+            closing.stopped(name, stop.number or signal.SIGINT, wanted, started_utc)
+            raise
+        result, problems = closing.close(result, wanted, stop)
+        stop.is_deaf = False  # whoever reads may be slow
+        with speaking():
+            for problem in (item for item in problems if item not in result.sentence):
+                typer.echo(f"icv: {problem}", err=True)
+            print_suite(result, folder, quiet=quiet)
+        settled()
+        raise typer.Exit(result.exit_code)
 
 
 def _fresh_folder(name: str) -> Path:
-    """`runs/suite-<name>`, numbered where that exists: nothing already recorded is overwritten."""
+    """`runs/suite-<name>`, made, and numbered where that exists: nothing already recorded is overwritten."""
+    from protocols.errors import InfrastructureError
+
     folder, number = Path("runs") / f"suite-{name}", 2
-    while folder.exists():
-        folder, number = Path("runs") / f"suite-{name}-{number}", number + 1
-    return folder
-
-
-def _check_file(option: str, path: Path) -> None:
-    """InputError when `path` cannot be a file that is written at the end."""
-    from protocols.errors import InputError
-
-    if path.is_dir():
-        raise InputError(f"{option} {path}: is a folder; expected a file to write.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{option} {path}: its folder cannot be made: {error.strerror}. Give another place."
-        ) from error
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            folder, number = Path("runs") / f"suite-{name}-{number}", number + 1
+        except OSError as error:
+            raise InfrastructureError(
+                f"{folder}: cannot be made: {error.strerror}. Give another place with --out."
+            ) from error

@@ -10,14 +10,14 @@ from __future__ import annotations
 import importlib.util
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from protocols.errors import ConfigError, IcvError, InfrastructureError
@@ -26,8 +26,10 @@ from sim.history import model
 DEFAULT_URL = "sqlite:///runs/history.sqlite"
 _BUSY_S = 30.0
 _TRIES = 1500
+_PATIENCE_S = 1.0  # of SQLite itself
 _BEGIN = "icv_begin"
 _LOCK = 0x1C5_0001  # PostgreSQL advisory lock under which tables are made
+T = TypeVar("T")
 _EXPECTED = (
     "expected a file such as runs/history.sqlite, sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 )
@@ -110,9 +112,26 @@ def sentences(url: URL) -> Iterator[None]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: committed at the end, rolled back on an error."""
-    with engine.execution_options(**{_BEGIN: "IMMEDIATE"}).begin() as connection:
+    """A transaction that writes: committed at the end, rolled back on an error. Waits for another writer, but not forever."""
+    writer = engine.execution_options(**{_BEGIN: "IMMEDIATE"})
+    with ExitStack() as stack:
+        connection = _patiently(lambda: stack.enter_context(writer.begin()))
+        if (
+            engine.dialect.name == "postgresql"
+        ):  # an administrator's lock, or a transaction left open
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_BUSY_S:.0f}s'"))
         yield connection
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """What `ask` gives, as soon as nobody else holds the database. SQLite could wait by itself, but would hear no Ctrl-C."""
+    for _ in range(round(_BUSY_S / _PATIENCE_S)):
+        try:
+            return ask()
+        except OperationalError as error:
+            if "locked" not in str(error.orig):
+                raise
+    return ask()
 
 
 def _safe(given: str) -> str:
@@ -137,7 +156,7 @@ def _sqlite(url: URL, create: bool) -> Engine:
             f"history {path}: its folder cannot be made: {error.strerror}; {_EXPECTED}."
         ) from None
     # No pool: a pooled connection would keep the file open, and forked workers must not inherit one.
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_S})
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _PATIENCE_S})
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
@@ -164,12 +183,13 @@ def _postgres(url: URL) -> Engine:
             f"history {shown(url)}: PostgreSQL needs the package psycopg, which is not installed. "
             "Install the extra: pip install 'icv[postgres]'."
         )
-    extra = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
+    limits = {"connect_timeout": 10, "tcp_user_timeout": round(_BUSY_S * 1000)}  # s, ms
+    extra = {name: limit for name, limit in limits.items() if name not in url.query}
     return create_engine(url, poolclass=NullPool, connect_args=extra)
 
 
 def _prepare(engine: Engine, url: URL, create: bool) -> None:
-    version = _version(engine)
+    version = _patiently(lambda: _version(engine))
     if version is None:
         if not create:
             raise ConfigError(
@@ -201,7 +221,14 @@ def _version(engine: Engine) -> int | None:
         if not inspect(connection).has_table(model.schema_version.name):
             return None
         found = connection.execute(select(model.schema_version.c.version)).scalars().first()
-        return None if found is None else int(found)
+    if found is None:
+        return None
+    if not isinstance(found, int):
+        raise ConfigError(
+            f"history {shown(engine.url)}: its layout is {str(found)[:20]!r}, which is no number; was it edited by hand? "
+            "Keep the history elsewhere with --url."
+        )
+    return found
 
 
 def _write_ahead(engine: Engine) -> None:

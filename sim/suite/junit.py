@@ -1,4 +1,4 @@
-"""JUnit XML as Jenkins, GitLab and GitHub's actions read it.
+"""JUnit XML as Jenkins, GitLab and GitHub's actions read it; nothing in it that the schema of Jenkins' xUnit plugin (junit-10) lacks.
 
 A criterion that did not hold is a `failure`; so is a run that disagreed with itself. Bad input, broken machinery and a run without
 criteria are `error`s: nothing was proven, and they must not look green. What an interrupt left undone is `skipped`, and then, as when
@@ -15,6 +15,7 @@ from lxml import etree
 from protocols.errors import InfrastructureError
 from scenarios.verdict import Outcome
 from sim.suite.model import SuiteResult, Task, TaskResult
+from sim.suite.whole_file import whole_file
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAIL = 8_000  # characters of a run's output
@@ -26,11 +27,10 @@ def write_junit(result: SuiteResult, path: Path, folder: Path) -> Path:
     data = etree.tostring(
         tree(result, folder), xml_declaration=True, encoding="UTF-8", pretty_print=True
     )
-    half = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_bytes(data)
-        half.replace(path)
+        with whole_file(path) as file:
+            file.write(data)
     except OSError as error:
         raise InfrastructureError(
             f"--junit {path}: cannot be written: {error.strerror}. Give another place."
@@ -89,7 +89,7 @@ def _case(suite: etree._Element, result: SuiteResult, item: TaskResult, folder: 
         message = "flaky: repetitions of this run disagreed in outcome or digest"
         etree.SubElement(case, "failure", type="flaky", message=message)
     about = [
-        f"outcome {item.outcome.value}", f"digest {item.digest}" if item.digest else "",
+        f"outcome {item.outcome.value}", f"scene {item.task.scene}", f"digest {item.digest}" if item.digest else "",
         f"log {item.log}" if item.log else "", "flaky" if item.is_flaky else "",
         "from an earlier call" if item.is_carried else "",
     ]  # fmt: skip
@@ -101,9 +101,8 @@ def _case(suite: etree._Element, result: SuiteResult, item: TaskResult, folder: 
 
 def _element(suite: etree._Element, name: str, task: Task, wall_s: float) -> etree._Element:
     return etree.SubElement(
-        suite, "testcase", name=_clean(task.id), classname=_clean(name), file=_clean(task.scene),
-        time=f"{wall_s:.3f}",
-    )  # fmt: skip
+        suite, "testcase", name=_clean(task.id), classname=_clean(name), time=f"{wall_s:.3f}"
+    )
 
 
 def _tail(path: Path) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 from scenarios.verdict import Outcome
 
+INTERRUPTED = 130  # exit code after Ctrl-C or SIGTERM
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -69,3 +71,8 @@ class SuiteResult:
     broken: str = (
         ""  # what kept the suite itself from ending, such as a full disk; "" when nothing did
     )
+
+    @property
+    def exit_code(self) -> int:
+        """What `icv suite` returns."""
+        return INTERRUPTED if self.is_interrupted else self.outcome.exit_code

@@ -20,10 +20,12 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from protocols.errors import InfrastructureError
 from scenarios.verdict import Outcome
 from sim.report import wording
 from sim.report.result import plain
 from sim.suite.model import SuiteResult, TaskResult
+from sim.suite.whole_file import whole_file
 
 _TEMPLATES = Path(__file__).parent / "templates"
 FLAKY = "flaky"
@@ -113,11 +115,14 @@ def write_page(result: SuiteResult, path: Path, folder: Path) -> Path:
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".part")
-    with half.open("w", encoding="utf-8", errors="replace", newline="") as file:
-        file.writelines(parts)
-    half.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            file.writelines(part.encode("utf-8", "replace") for part in parts)
+    except OSError as error:
+        raise InfrastructureError(
+            f"--html {path}: cannot be written: {error.strerror}. Give another place."
+        ) from error
     return path
 
 

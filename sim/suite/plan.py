@@ -1,7 +1,7 @@
 """Which tasks a suite has: what was expanded, repeated, cut into shards, with the command line's overrides and limits on top.
 
 A plan is the same for every number of workers. Shards are cut by run, never between the repetitions of one; all shards together are
-the whole plan.
+the whole plan, and one more run moves few of the others.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def make_plan(
 ) -> Plan:
     """`shard`: (i, n), i from 1. Limits given here hold for all tasks, whatever their suite says."""
     index, count = shard
-    chosen = expansion.items[index - 1 :: count]
+    places = shards([item.id for item in expansion.items], count)
+    chosen = [item for item, at in zip(expansion.items, places, strict=True) if at == index - 1]
     # `seed = 4` and `seed=4` are the same run.
     overrides = ["".join(part.strip() for part in text.partition("=")) for text in overrides]
     tasks: list[Task] = []
@@ -82,6 +83,29 @@ def folder_name(id_: str) -> str:
         return safe
     mark = hashlib.sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{safe[:_LONGEST].strip('._-~')}-{mark}"
+
+
+def shards(ids: Sequence[str], count: int) -> list[int]:
+    """For each id the part, from 0, that it goes to: parts of equal size, give or take one.
+
+    An id goes where its digest says while there is room, else to the next part that has some. So one more run moves few of the others,
+    wherever it stands in the suite, and those who look at one part see the same runs from day to day.
+    """
+    size, larger = divmod(len(ids), count)
+    room, is_larger = [size] * count, [False] * count
+    places = [0] * len(ids)
+    keys = [hashlib.sha256(id_.encode("utf-8", "surrogatepass")).digest() for id_ in ids]
+    for k in sorted(range(len(ids)), key=lambda k: keys[k]):
+        at = int.from_bytes(keys[k][-8:]) % count
+        while not room[at] and (is_larger[at] or not larger):
+            at = (at + 1) % count
+        if room[at]:
+            room[at] -= 1
+        else:
+            is_larger[at] = True
+            larger -= 1
+        places[k] = at
+    return places
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -11,7 +11,9 @@ of a suite has the same supervision through `sim.suite.calls`.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import selectors
 import signal
 import socket
@@ -37,6 +39,8 @@ from sim.timing import Clock
 JOB = "sim.suite.job:run_order"
 _LOOK_S = 0.2  # how often limits are checked
 _READY_S = 120.0  # a worker that is not ready by then is not coming
+_MOMENTS, _MOMENT_S = 25, 0.02
+_NOBODY_SAYS = 255  # exit code, as the standard library has it, of a worker whose server is gone
 _MAX_LOST = 5  # workers in a row that die before their first word
 
 
@@ -172,6 +176,9 @@ class Supervised(ABC, Generic[Result]):
                     why=f"{type(error).__name__} {error}",
                 )
             ) from error
+        except BaseException:  # asked to stop, while the server warms up or hangs
+            end_server()
+            raise
         finally:
             self.is_starting = False
             theirs.close()
@@ -186,7 +193,10 @@ class Supervised(ABC, Generic[Result]):
         worker.process.join(1.0)
         if worker.process.exitcode is None:
             worker.process.kill()
-            worker.process.join(10.0)
+            worker.process.join(5.0)
+        if worker.process.exitcode is None:  # the server is to say how its children ended
+            end_server()
+            worker.process.join(5.0)
         code = worker.process.exitcode
         del self._workers[worker.number]
         return 0 if code is None else code
@@ -242,6 +252,8 @@ class Supervised(ABC, Generic[Result]):
         worker.is_ready = False
         code = self._bury(worker)
         if job is not None:
+            if code in (-signal.SIGTERM, _NOBODY_SAYS) and self._stopped_soon():
+                return None  # all of us were told to end, and it heard first
             return self._failed(worker, job, say("its worker {ending!s}", ending=_ending(code)))
         if not was_ready:
             self._lost += 1
@@ -254,6 +266,14 @@ class Supervised(ABC, Generic[Result]):
                     )
                 )
         return None
+
+    def _stopped_soon(self) -> bool:
+        """Whether somebody asks to stop within a moment: those who end a whole group of processes do so one by one."""
+        for _ in range(_MOMENTS):
+            if self.stopped():
+                return True
+            time.sleep(_MOMENT_S)
+        return self.stopped()
 
     def _watch(self, worker: _Worker) -> Iterable[Result]:
         """End a worker whose time is up or that is too large."""
@@ -330,6 +350,15 @@ def begin() -> None:
         forkserver.ensure_running()
 
 
+def end_server() -> None:
+    """End the server, also one that was stopped, and with it all workers. The next start of a worker starts another."""
+    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    if pid is not None:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
+
+
 def _log(job: Job) -> str:
     return f"{job.folder}/run.mcap" if (Path(job.order.folder) / "run.mcap").is_file() else ""
 
@@ -356,6 +385,8 @@ def as_result(job: Job, message: dict[str, Any], number: int) -> TaskResult:
 
 def _ending(code: int) -> str:
     """How a process ended, in words."""
+    if code == _NOBODY_SAYS:
+        return phrase("ended together with the process that workers are forked from")
     if code >= 0:
         return say("left with code {code:d} in the middle of it", code=code)
     try:

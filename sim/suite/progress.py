@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -124,10 +125,11 @@ class Progress:
         return ", ".join(filter(None, parts)) or "warm, running"
 
     def _say(self, line: str) -> None:
-        if self._bar is not None:
-            self._bar.console.print(Text(line), soft_wrap=True)
-        else:
-            print(line, file=self._stream, flush=True)
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            if self._bar is not None:
+                self._bar.console.print(Text(line), soft_wrap=True)
+            else:
+                print(line, file=self._stream, flush=True)
 
 
 def counted(number: int, noun: str) -> str:
@@ -146,26 +148,35 @@ def duration(seconds: float) -> str:
 
 
 def print_suite(result: SuiteResult, folder: Path, *, quiet: bool = False) -> None:
-    """The verdict, and what to look at."""
+    """The verdict, and what to look at. Fits any width: 80 columns where standard output has none."""
     if not quiet and result.results:
-        console = Console(width=None if sys.stdout.isatty() else 160)
-        table = Table(box=None, pad_edge=False)
-        for name in ("outcome", "run", "why"):
-            table.add_column(name, overflow="fold")
-        table.add_column("wall", justify="right")
-        table.add_column("peak", justify="right")
+        console = Console(highlight=False)
         shown = [r for r in result.results if r.outcome is not Outcome.PASS or r.is_flaky]
         if len(result.results) <= _MAX_ROWS:
             shown = list(result.results)
-        for item in shown[:_MAX_ROWS]:
-            flaky = ", flaky" if item.is_flaky else ""
-            table.add_row(
-                Text(_WORDS[item.outcome] + flaky), Text(item.task.id), Text(item.sentence),
-                "earlier" if item.is_carried else f"{item.wall_s:.1f} s", f"{item.peak_mb:.0f} MB",
-            )  # fmt: skip
         if shown:
-            console.print(table)
+            console.print(_runs(shown[:_MAX_ROWS]))
         if len(shown) > _MAX_ROWS:
             console.print(f"... and {len(shown) - _MAX_ROWS} more")
-        console.print(f"results  {folder}/results.jsonl", soft_wrap=True, highlight=False)
-    print(f"{result.outcome.value}: {result.sentence}")
+        console.print(f"results  {folder}/results.jsonl", soft_wrap=True, markup=False)
+    print(f"{'interrupted' if result.is_interrupted else result.outcome.value}: {result.sentence}")
+
+
+def _runs(shown: Sequence[TaskResult]) -> Table:
+    """What is short in columns; names, which may be as long as they like, and why they did not pass, folded beside them."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("outcome", max_width=14)
+    table.add_column("wall", justify="right", no_wrap=True)
+    table.add_column("peak", justify="right", no_wrap=True)
+    table.add_column("run", overflow="fold")
+    for item in shown:
+        flaky = ", flaky" if item.is_flaky else ""
+        about = Text(item.task.id)
+        if item.outcome is not Outcome.PASS:
+            about.append(f"\n{item.sentence}", "dim")
+        table.add_row(
+            Text(_WORDS[item.outcome] + flaky),
+            "earlier" if item.is_carried else f"{item.wall_s:.1f} s",
+            f"{item.peak_mb:.0f} MB", about,
+        )  # fmt: skip
+    return table

@@ -53,9 +53,11 @@ class RayPool:
             ray.init(log_to_driver=False, include_dashboard=False, **where)
         except Exception as error:
             raise InfrastructureError(
-                f"--ray {self._address}: no cluster answers there ({type(error).__name__}: {str(error)[:200]}); "
-                f"start one with `ray start --head`, or give --ray local."
-            ) from error
+                say(
+                    "--ray {address}: no cluster answers there ({what}); start one with `ray start --head`, or give --ray local.",
+                    address=self._address, what=f"{type(error).__name__}: {str(error)[:200]}",
+                )
+            ) from error  # fmt: skip
         try:
             return self._run(jobs, finished, running)
         finally:

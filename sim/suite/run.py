@@ -11,17 +11,16 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from protocols.errors import ConfigError, InfrastructureError
 from protocols.sentence import phrase, say
 from scenarios.verdict import Outcome, worst
 from sim.report.result import versions
-from sim.stopping import called, interrupt, stoppable
+from sim.stopping import Stop, called
 from sim.suite.code import code_sha256
 from sim.suite.model import SuiteResult, Task, TaskResult
 from sim.suite.plan import Plan, group, nothing
@@ -59,46 +58,24 @@ class SuiteOptions:
     clock: Clock = time.perf_counter_ns
 
 
-class Stop:
-    """Remembers Ctrl-C and SIGTERM. The first asks the suite to end in order; one more, or one while it cannot ask, interrupts."""
+def run_suite(plan: Plan, options: SuiteOptions, stop: Stop | None = None) -> SuiteResult:
+    """Run it. ConfigError when the folder holds something else; InfrastructureError when results cannot be kept.
 
-    def __init__(self, must_raise: Callable[[], bool] = lambda: False) -> None:
-        self.number = 0  # of the first signal
-        self.must_raise = must_raise
-        self._signals = stoppable(self._asked)
-
-    def __enter__(self) -> Self:
-        self._signals.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._signals.__exit__(None, None, None)
-
-    def _asked(self, number: int, frame: FrameType | None) -> None:
-        again, self.number = self.number != 0, self.number or number
-        if again or self.must_raise():
-            raise interrupt(self.number)
-
-
-def run_suite(plan: Plan, options: SuiteOptions) -> SuiteResult:
-    """Run it. ConfigError when the folder holds something else; InfrastructureError when results cannot be kept."""
+    `stop`: in force already, and deaf when this returns. Without one, signals are ours from here to the end.
+    """
+    if stop is None:
+        with Stop(lambda: True) as own:
+            return run_suite(plan, options, own)
     if options.keep_logs not in KEEP:
         raise ConfigError(f"--keep-logs {options.keep_logs}: expected one of {', '.join(KEEP)}.")
     started_ns = options.clock()
+    groups = {task.id: group(task) for task in plan.tasks}
     with Store(options.out) as store:
-        known = _known(plan, options, store)
-        groups = {task.id: group(task) for task in plan.tasks}
-        todo = [task for task in plan.tasks if task.id not in known]
-        if todo and options.ray is None:
-            begin()
-        keeper = _Keeper(plan, options, groups, known)
+        try:
+            known = _known(plan, options, store)
+        except KeyboardInterrupt:  # what lies there stays as it is
+            return _conclude(plan, options, {}, groups, stop.number, started_ns, "")
         carried = len(known)
-        options.progress.begin(plan.name, len(plan.tasks), carried, options.workers)
 
         def finished(arrived: TaskResult) -> None:
             kept = keeper.keep(replace(arrived, code_sha256=code_sha256()))
@@ -108,31 +85,38 @@ def run_suite(plan: Plan, options: SuiteOptions) -> SuiteResult:
             known[kept.task.id] = store.keep(kept)
 
         broken = ""
-        with Stop() as stop:
-            try:
-                if todo:
-                    store.describe(_about(plan))
-                for clear in plan.known:
-                    finished(clear)
-                jobs = [_job(plan, task, options) for task in todo if task.id not in known]
-                _executor(options, stop).run(jobs, finished, options.progress.running)
-            except KeyboardInterrupt:
-                stop.number = stop.number or signal.SIGINT
-            except InfrastructureError as error:
-                broken = str(error)
-            except OSError as error:
-                broken = f"{options.out}: {error.strerror}; free space, or give another --out"
-            finally:
-                options.progress.end()
-            result = _conclude(plan, options, known, groups, stop.number, started_ns, broken)
+        try:
+            todo = [task for task in plan.tasks if task.id not in known]
+            if todo and options.ray is None:
+                begin()
+            stop.must_raise = lambda: False  # from here on somebody asks
+            keeper = _Keeper(plan, options, groups, known)
+            options.progress.begin(plan.name, len(plan.tasks), carried, options.workers)
+            if todo:
+                store.describe(_about(plan))
+            for clear in plan.known:
+                finished(clear)
+            jobs = [_job(plan, task, options) for task in todo if task.id not in known]
+            _executor(options, stop).run(jobs, finished, options.progress.running)
+        except KeyboardInterrupt:
+            stop.number = stop.number or signal.SIGINT
+        except InfrastructureError as error:
+            broken = str(error)
+        except OSError as error:
+            broken = f"{options.out}: {error.strerror}; free space, or give another --out"
+        finally:
+            stop.is_deaf = True
+            options.progress.end()
+        while True:
+            number = stop.number
+            result = _conclude(plan, options, known, groups, number, started_ns, broken)
             try:
                 store.finish(result)
             except InfrastructureError as error:
-                if not broken:
-                    result = _conclude(
-                        plan, options, known, groups, stop.number, started_ns, str(error)
-                    )
-    return result
+                broken = broken or str(error)
+                result = _conclude(plan, options, known, groups, number, started_ns, broken)
+            if stop.number == number:  # else it came while that was written
+                return result
 
 
 # --- before ------------------------------------------------------------------------------------------------------------

@@ -24,11 +24,10 @@ class Spool:
     """Keeps parts of results in a file in `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        fd, name = tempfile.mkstemp(prefix=".spool-", dir=folder)
-        Path(name).unlink()
-        self._fd = fd
+        with tempfile.TemporaryFile(dir=folder) as file:  # on Linux it never has a name
+            self._fd = os.dup(file.fileno())
         self._end = 0
-        weakref.finalize(self, os.close, fd)
+        weakref.finalize(self, os.close, self._fd)
 
     def keep(self, result: TaskResult) -> TaskResult:
         """`result` with its criteria and metrics on disk."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from protocols.sentence import say
 from sim.suite.code import code_sha256
 from sim.suite.model import SuiteResult, Task, TaskResult
 from sim.suite.spool import Spool
+from sim.suite.whole_file import whole_file
 
 RESULTS = "results.jsonl"
 SUITE = "suite.json"
@@ -45,6 +45,8 @@ class Store:
         self._spool: Spool | None = None
 
     def __enter__(self) -> Self:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ConfigError(f"--out {self.folder}: is no folder; expected one, or a new name.")
         with _sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / _LOCK).open("ab")
@@ -103,7 +105,9 @@ class Store:
             line = to_line(result)
             written = self._file.write(line)
         if written != len(line):
-            raise InfrastructureError(f"{self.path}: only {written} of {len(line)} bytes written.")
+            raise InfrastructureError(
+                say("{file}: only {written:d} of {size:d} bytes written.", file=self.path, written=written, size=len(line))
+            )  # fmt: skip
 
     def finish(self, result: SuiteResult) -> None:
         """All lines again in the order of the plan, and the suite's own table."""
@@ -112,7 +116,7 @@ class Store:
             {
                 "name": result.name,
                 "outcome": result.outcome.value,
-                "exit_code": result.outcome.exit_code,
+                "exit_code": result.exit_code,
                 "sentence": result.sentence,
                 "seed": result.seed,
                 "runs": len(result.results),
@@ -190,14 +194,8 @@ def _parse(path: Path, number: int, line: bytes) -> TaskResult:
 
 
 def _replace(path: Path, parts: Iterable[bytes]) -> None:
-    """Whole or not at all."""
-    half = path.with_name(path.name + ".part")
-    with _sentences(path):
-        with half.open("wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
+    with _sentences(path), whole_file(path) as file:
+        file.writelines(parts)
 
 
 class _sentences:

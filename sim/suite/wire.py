@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from protocols.errors import InfrastructureError
+from protocols.sentence import say
 
 OUTPUT = "output.txt"  # what a run prints, in its folder
 MAX_LINE = 16_000_000  # bytes; a result has some thousands
@@ -74,7 +75,10 @@ class Lines:
             self._rest += data
             if len(self._rest) > MAX_LINE:
                 raise InfrastructureError(
-                    f"a worker's message has more than {MAX_LINE} bytes; expected a result of some thousand"
+                    say(
+                        "a worker's message has more than {allowed:d} bytes; expected a result of some thousand",
+                        allowed=MAX_LINE,
+                    )
                 )
         *whole, rest = bytes(self._rest).split(b"\n")
         self._rest = bytearray(rest)
@@ -87,5 +91,7 @@ def _message(line: bytes) -> dict[str, Any]:
     except ValueError:
         message = None
     if not isinstance(message, dict) or "kind" not in message:
-        raise InfrastructureError(f"a worker said {line[:80]!r}, which is no message")
+        raise InfrastructureError(
+            say("a worker said {line!r}, which is no message", line=line[:80])
+        )
     return message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
@@ -270,6 +272,30 @@ def test_a_newer_layout_is_refused_with_both_numbers(tmp_path: Path) -> None:
         History(str(path))
 
 
+def test_a_layout_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "h.sqlite"
+    History(str(path)).close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE icv_schema_version SET version = 'x'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(ConfigError, match="its layout is 'x', which is no number"):
+        History(str(path))
+
+
+def test_whoever_looks_waits_for_one_who_holds_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "h.sqlite"
+    History(str(path)).close()
+    connection = sqlite3.connect(path, check_same_thread=False)
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")
+    thread = threading.Timer(1.5, connection.close)
+    thread.start()
+    with History(str(path), create=False) as store:
+        assert store.scenarios() == []
+    thread.join()
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -304,6 +330,16 @@ def test_a_server_that_is_not_there_is_an_infrastructure_error_without_the_passw
     assert "secret" not in str(raised.value)
 
 
+def test_a_table_that_somebody_locked_for_good_is_an_infrastructure_error(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.history.database._BUSY_S", 1.0)
+    with History(postgres) as store, store._engine.begin() as other:
+        other.execute(text("LOCK TABLE icv_suite_run IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(InfrastructureError, match="lock timeout"):
+            store.add(suite(task_result()), "t")
+
+
 # -- the command --------------------------------------------------------------------------------------------------------
 
 
@@ -326,6 +362,83 @@ def test_the_command_shows_scenarios_figures_and_one_figure(tmp_path: Path) -> N
     assert "655" in figure.stdout
     assert "2026-05-03" in figure.stdout
     assert "2026-05-02" not in figure.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 130])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "corridor[demand.flows.west.vehicles_per_hour=300.0,demand.equipped_share=0.653545,seed=444]",
+        "a" * 150,
+        "交叉口左转弯行人横穿且信号灯黄闪时的公交优先通行场景之极端暴雨工况" * 3,
+    ],
+)
+def test_no_line_is_wider_than_the_terminal_and_no_name_is_cut(
+    name: str, columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    url = str(tmp_path / "h.sqlite")
+    figure = "articulated_bus_12.mean_speed_mps"
+    with History(url) as store:
+        for k in range(25):
+            one = task_result(
+                name, digest=f"{k // 5:016x}", metrics={figure: 12.345678 + 1e6 * (k == 24)}, is_flaky=k % 2 == 0,
+                outcome=Outcome.INFRASTRUCTURE_ERROR if k % 7 == 3 else Outcome.FAIL, sentence=name, criteria=(jerk(1.0 + k),),
+                peak_mb=131072.5,
+            )  # fmt: skip
+            store.add(suite(one, commit=f"0123456789{k:02d}+"), f"2026-05-{k + 1:02d}T08:00:00Z")
+    for words, wanted in (
+        ([], [name, "2026-05-25 08:00"]),
+        ([name], [name, figure, "012345678919+..012345678920+", "comfort/bus1 jerk"]),
+        ([name, "--metric", figure], [name, figure, "012345678924+", "infrastructure"]),
+    ):
+        found = icv(*words, "--url", url)
+        assert found.exit_code == 0, found.output
+        lines = found.stdout.splitlines()
+        assert max(cell_len(line) for line in lines) <= columns
+        assert "…" not in found.stdout
+        # Folded text reads on in the next line: of one column here, since others stand beside it.
+        for item in wanted:
+            assert folded(item, lines), (item, found.stdout)
+
+
+def folded(text: str, lines: list[str]) -> bool:
+    """Whether `text` stands in one column of `lines`, over as many of them as it needs."""
+    text = "".join(text.split())
+    for k, line in enumerate(lines):
+        starts = {0} | {i + 1 for i, sign in enumerate(line) if sign == " "}
+        for start in starts:
+            column = cell_len(line[:start])
+            rest, here = text, k
+            while rest and here < len(lines):
+                cells = "".join(_from(lines[here], column).split())
+                size = next((n for n in range(len(rest), 0, -1) if cells.startswith(rest[:n])), 0)
+                if not size:
+                    break
+                rest, here = rest[size:], here + 1
+            if not rest:
+                return True
+    return False
+
+
+def _from(line: str, column: int) -> str:
+    """What stands in `line` from a column of the terminal on."""
+    at = 0
+    while at < len(line) and cell_len(line[:at]) < column:
+        at += 1
+    return line[at:]
+
+
+def test_signs_that_the_encoding_lacks_are_spelled_out(tmp_path: Path) -> None:
+    url = str(tmp_path / "h.sqlite")
+    with History(url) as store:
+        store.add(suite(task_result("晚高峰")), "2026-05-01T08:00:00Z")
+    found = subprocess.run(
+        [sys.executable, "-m", "sim.cli", "history", "--url", url], cwd=ROOT, capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert b"\\u665a" in found.stdout
 
 
 def test_the_command_answers_programs_in_json(tmp_path: Path) -> None:

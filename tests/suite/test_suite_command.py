@@ -208,6 +208,21 @@ def test_interrupted_and_resumed(number: int, name: str, here: Path) -> None:
         assert done.exit_code == 3
 
 
+def test_when_all_processes_are_told_to_end_their_workers_end_is_no_result(here: Path) -> None:
+    """As CI servers do; were it one, a resumed suite would hold it for the run's own."""
+
+    def end(suite: subprocess.Popen[str], workers: list[int]) -> None:
+        for worker in workers:
+            os.kill(worker, signal.SIGTERM)
+        time.sleep(0.1)
+        suite.terminate()
+
+    code, said = strike(end)
+    assert code == 130, said
+    assert cases() == {"short": "passed", "long": "skipped", "suite": "error/interrupted"}
+    assert "infrastructure error" not in said
+
+
 def test_a_suite_that_is_killed_leaves_no_worker_behind(here: Path) -> None:
     def kill(suite: subprocess.Popen[str], workers: list[int]) -> None:
         os.kill(busiest(workers), signal.SIGSTOP)  # one that hangs, too
@@ -219,6 +234,40 @@ def test_a_suite_that_is_killed_leaves_no_worker_behind(here: Path) -> None:
             time.sleep(0.05)
 
     assert strike(kill)[0] == -signal.SIGKILL
+    # Nobody was left to write it; it was there from the beginning.
+    assert cases() == {"long": "skipped", "short": "skipped", "suite": "error/infrastructure_error"}
+    assert message("suite") == "the suite did not end: it was killed, or it still runs"
+
+
+def server_of(pid: int) -> int:
+    """The process that workers of the suite `pid` are forked from."""
+    (found,) = {int(Path(f"/proc/{w}/stat").read_text().rpartition(")")[2].split()[1]) for w in workers_of(pid)}  # fmt: skip
+    return found
+
+
+@pytest.mark.long
+def test_workers_whose_server_is_killed_are_missed(here: Path) -> None:
+    code, said = strike(lambda suite, workers: os.kill(server_of(suite.pid), signal.SIGKILL))
+    assert code == 3, said
+    assert cases() == {"long": "error/infrastructure_error", "short": "passed"}
+    assert message("long") == (
+        "its worker ended together with the process that workers are forked from"
+    )
+
+
+@pytest.mark.long
+def test_a_server_that_hangs_does_not_hold_an_interrupt(here: Path) -> None:
+    servers = []
+
+    def stop(suite: subprocess.Popen[str], workers: list[int]) -> None:
+        servers.append(server_of(suite.pid))
+        os.kill(servers[0], signal.SIGSTOP)
+        suite.send_signal(signal.SIGINT)
+
+    code, said = strike(stop)
+    assert code == 130, said
+    assert cases() == {"long": "skipped", "short": "passed", "suite": "error/interrupted"}
+    assert is_zombie(servers[0])
 
 
 def test_disk_full(here: Path) -> None:
@@ -260,6 +309,55 @@ def test_junit_that_cannot_be_written(here: Path) -> None:
     done = icv("smart_island", *SHORT, "--junit", "/proc/junit.xml")
     assert done.exit_code == 3
     assert "icv: --junit /proc/junit.xml: cannot be written: " in done.stderr
+    assert not (here / "out").exists()
+
+
+def test_an_out_that_is_a_file_is_bad_input(here: Path) -> None:
+    (here / "out").touch()
+    done = icv("smart_island", *SHORT)
+    assert done.exit_code == 2
+    assert "--out out: is no folder; expected one, or a new name." in done.stderr
+    assert cases() == {"suite": "error/bad_input"}
+
+
+def test_a_suite_that_is_refused_leaves_no_green_junit_file_of_an_earlier_one(here: Path) -> None:
+    assert icv("smart_island", *SHORT).exit_code == 0
+    assert list(cases().values()) == ["passed"]
+    assert icv("smart_island", *SHORT).exit_code == 2  # there are results in that folder
+    assert cases() == {"suite": "error/bad_input"}
+    assert icv("smart_island", *SHORT, "--resume").exit_code == 0
+    assert list(cases().values()) == ["passed"]
+
+
+def test_a_scene_is_not_overwritten_by_what_is_written_about_it(here: Path) -> None:
+    before = (here / "small.toml").read_bytes()
+    for option in ("--junit", "--html"):
+        done = icv("small.toml", option, "./small.toml")
+        assert done.exit_code == 2
+        assert f"{option} small.toml: that is one of the inputs" in done.stderr
+    assert (here / "small.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "| head -0",
+        ">&-",
+        *(
+            pytest.param(w, marks=pytest.mark.long)
+            for w in ("2>&1 | head -1", "> /dev/full", "2> /dev/full")
+        ),
+    ],
+)
+def test_what_reads_the_output_changes_no_exit_code(words: str, here: Path) -> None:
+    options = "--set duration_s=1 --keep-logs none --junit junit.xml --out out -j 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {ICV} suite smart_island {options} {words}"],
+        check=False, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr  # some criteria of the scene do not hold so early
+    assert list(cases().values()) == ["failure/fail"]
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -267,7 +365,7 @@ def test_junit_that_cannot_be_written(here: Path) -> None:
     [
         (["empty"], "empty", "no scenario matched: the folder holds no scene file"),
         (["none*.toml"], "none*.toml", "no scenario matched: the pattern matches no file"),
-        (["smart_island", "--shard", "2/2"], "suite", "shard 2/2 of suite holds no run"),
+        (["smart_island", "--shard", "1/2"], "suite", "shard 1/2 of suite holds no run"),
         (["smart_island", "--set", "criteria=[]", "--set", "duration_s=1"],
          "smart_island[criteria=[],duration_s=1]", "no criterion, so nothing was judged"),
     ],
@@ -360,8 +458,9 @@ def test_a_sweep_is_the_same_on_one_worker_two_workers_and_two_shards(here: Path
     assert len(one) == 4
     assert len({json.loads(line)["digest"] for line in one}) == 4
     assert lines("-j", "2") == one
-    odd, even = lines("--shard", "1/2"), lines("--shard", "2/2")
-    assert [line for pair in zip(odd, even, strict=True) for line in pair] == one
+    parts = [lines("--shard", "1/2"), lines("--shard", "2/2")]
+    assert [len(part) for part in parts] == [2, 2]
+    assert sorted(line for part in parts for line in part) == sorted(one)
 
 
 def test_a_run_in_a_suite_has_the_digest_of_a_run_alone(here: Path) -> None:

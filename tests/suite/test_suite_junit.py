@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,3 +77,44 @@ def test_output_of_a_run_comes_along_by_its_end(tmp_path: Path) -> None:
     (text,) = etree.parse(path).xpath("//system-err/text()")
     assert text.endswith("the end")
     assert len(text) < 10_000
+
+
+# Element -> (attributes it may have, attributes it must have, elements it may hold), as the schema junit-10 of Jenkins' xUnit plugin says.
+JENKINS = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, set(), {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
+        {"name", "tests", "failures", "errors"},
+        {"properties", "testcase"},
+    ),
+    "properties": (set(), set(), {"property"}),
+    "property": ({"name", "value"}, {"name", "value"}, set()),
+    "testcase": (
+        {"name", "time", "classname"},
+        {"name"},
+        {"skipped", "error", "failure", "system-out", "system-err"},
+    ),
+    "skipped": ({"type", "message"}, set(), set()),
+    "error": ({"type", "message"}, set(), set()),
+    "failure": ({"type", "message"}, set(), set()),
+    "system-out": (set(), set(), set()),
+    "system-err": (set(), set(), set()),
+}  # fmt: skip
+
+
+def test_nothing_is_in_it_that_the_schema_of_jenkins_lacks(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("said")
+    found = result(*Outcome, not_run=(Task("left", "scene.toml"),), is_interrupted=True, started_utc="2026-05-18T08:00:00Z", wall_s=12345.678)  # fmt: skip
+    items = (replace(found.results[0], is_flaky=True), *found.results[1:3], replace(found.results[3], output="out.txt"))  # fmt: skip
+    top = tree(replace(found, results=items, versions={"python": "3.11"}), tmp_path)
+    seen = set()
+    for element in top.iter():
+        may, must, inside = JENKINS[element.tag]
+        assert must <= set(element.keys()) <= may, element.tag
+        assert {child.tag for child in element} <= inside, element.tag
+        seen.add(element.tag)
+        if element.get("time") is not None:
+            assert re.fullmatch(r"\d+\.\d{3}|0", element.get("time"))
+    assert seen == set(JENKINS)
+    names = [(case.get("classname"), case.get("name")) for case in top.iter("testcase")]
+    assert len(set(names)) == len(names)

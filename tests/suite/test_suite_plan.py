@@ -16,7 +16,7 @@ from scenarios.suites import Entry, Expansion, Problem, expand
 from scenarios.suites.spec import Sweep
 from scenarios.suites.sweep import rows, toml_value
 from scenarios.verdict import Outcome
-from sim.suite.plan import folder_name, group, make_plan, parse_shard
+from sim.suite.plan import folder_name, group, make_plan, parse_shard, shards
 
 SWEEP: TypeAdapter[Any] = TypeAdapter(Sweep)
 
@@ -216,6 +216,22 @@ def test_shards_together_are_the_whole_and_never_part_repetitions(count: int, re
     for part in parts:
         for name in {group(task) for task in part}:
             assert sum(group(task) == name for task in part) == repeat
+
+
+def test_shards_are_of_equal_size_and_one_more_run_anywhere_moves_few_of_the_others() -> None:
+    names = [f"dense[seed={k}]" for k in range(200)]
+    for count in (1, 2, 7, 40, 200, 300):
+        before = dict(zip(names, shards(names, count), strict=True))
+        sizes = [sum(at == part for at in before.values()) for part in range(count)]
+        assert max(sizes) - min(sizes) <= 1
+        assert dict(zip(names[::-1], shards(names[::-1], count), strict=True)) == before
+        if count > 40:
+            continue  # with a run or five in each, a place more is felt by many
+        for place in (0, 100, 200):
+            more = [*names[:place], "new", *names[place:]]
+            after = dict(zip(more, shards(more, count), strict=True))
+            # 1 to 3 % on average; a cut of the plan into slices, or every count-th, would move half of them and more.
+            assert sum(after[name] != before[name] for name in names) <= 0.1 * len(names)
 
 
 def test_overrides_of_the_command_line_show_in_the_id_and_win() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from scenarios.verdict import Outcome
 from sim.suite.model import SuiteResult, Task, TaskResult
@@ -75,6 +77,49 @@ def test_the_end_shows_failures_and_the_verdict(capsys: pytest.CaptureFixture[st
     assert "[red]broken[/red]" in said  # an id is no markup
     assert "t5" not in said
     assert said.splitlines()[-1] == "fail: 100 of 101 passed"
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "corridor[demand.flows.west.vehicles_per_hour=300.0,demand.equipped_share=0.653545,seed=444,radio.model=range_loss]",
+        "a" * 150,
+        "交叉口左转弯行人横穿且信号灯黄闪时的公交优先通行场景之极端暴雨工况" * 3,
+        "plain",
+    ],
+)
+def test_no_line_of_the_table_is_wider_than_the_terminal_and_nothing_is_cut(
+    name: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    items = tuple(
+        replace(
+            done(f"{name}{k}", outcome, wall_s=71_999.9), peak_mb=131072.0, is_flaky=True, sentence=f"{name} was late"
+        )
+        for k, outcome in enumerate(Outcome)
+    )  # fmt: skip
+    print_suite(SuiteResult("s", Outcome.FAIL, "0 of 5 passed", items), Path("out"))
+    *table, _, last = capsys.readouterr().out.splitlines()
+    assert max(cell_len(line) for line in table) <= columns
+    whole = "".join("".join(line[len(table[0].partition("run")[0]) :].split()) for line in table)
+    for item in items:
+        assert "".join(item.task.id.split()) in whole
+        if item.outcome is not Outcome.PASS:
+            assert "".join(item.sentence.split()) in whole
+    assert last == "fail: 0 of 5 passed"
+
+
+def test_a_stream_that_nobody_reads_or_that_is_full_changes_nothing() -> None:
+    with Path("/dev/full").open("w", buffering=1) as stream:
+        progress = Progress(stream=stream)
+        progress.begin("s", 2, 0, 1)
+        progress.finished(done("a", Outcome.FAIL))
+        progress.note("something")
+        progress.end()
+        assert progress.left_s() == pytest.approx(10.0)
+        with pytest.raises(OSError, match="No space"):
+            stream.close()
 
 
 def test_durations() -> None:

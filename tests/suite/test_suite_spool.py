@@ -30,7 +30,7 @@ def result(number: int) -> TaskResult:
 def open_spools(folder: Path) -> int:
     """Files without a name that lie in `folder` and are open here."""
     links = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]  # noqa: PTH115
-    return sum(link.startswith(f"{folder}/.spool-") for link in links)
+    return sum(link.startswith(f"{folder}/") and link.endswith(" (deleted)") for link in links)
 
 
 def test_what_is_on_disk_reads_as_what_was_given_and_goes_with_the_last_result(
