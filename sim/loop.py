@@ -354,10 +354,9 @@ class Loop:
         return batch if is_here.all() else take_rows(batch, np.flatnonzero(is_here))
 
     def _count(self, fates: TickFates) -> None:
-        heard = np.add.reduceat(
-            (fates.fate == Fate.DELIVERED).sum(axis=1),
-            np.concatenate(([0], np.cumsum(fates.num_rows)[:-1])).astype(np.int64),
-        )
+        ends = np.cumsum(fates.num_rows, dtype=np.int64)  # a batch may have no row
+        total = np.concatenate(([0], np.cumsum((fates.fate == Fate.DELIVERED).sum(axis=1))))
+        heard = total[ends] - total[ends - fates.num_rows]
         counts = self.facts.messages_heard
         for topic, number, rows in zip(
             fates.topics, heard.tolist(), fates.num_rows.tolist(), strict=True

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sim import cli_choices
+
+if TYPE_CHECKING:
+    from sim.prove.certificate import Certificate
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +20,8 @@ def register(app: typer.Typer) -> None:
 
 def prove(
     scenario: Annotated[
-        str | None, typer.Argument(help="Scene file, or the name of a library scene.")
+        str | None,
+        typer.Argument(metavar="SCENARIO", help="Scene file, or the name of a library scene."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the scene's.")] = None,
     set_: Annotated[
@@ -62,7 +66,7 @@ def prove(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
 ) -> None:
-    """Run a scene under other carriers, layouts, orders, hash seeds ...; sign that nothing changed, or say where it did."""
+    """Prove that a scene gives the same bytes everywhere. Other carriers, layouts, orders, hash seeds ...; signs that nothing changed, or says where it did."""
     if verify is not None:
         others = (scenario, key, seed, set_, duration, out, only, thorough or None)
         if any(value is not None for value in others):
@@ -112,7 +116,7 @@ def prove(
     certificate.write(folder / "certificate.json", signed)
     (folder / "certificate.html").write_text(page.page(signed), encoding="utf-8")
     if proof.same:
-        text = f"same: {spec.name} in every one of {proof.plain.ticks} ticks, {len(proof.answers)} ways"
+        text = f"same: {spec.name} in every one of {proof.plain.ticks} ticks, {len(proof.answers)} ways{_rest(signed)}"
     else:
         bad = [a for a in proof.answers if not a.same]
         text = f"{'FAILED' if proof.exit_code == 3 else 'DIFFERENT'}: {bad[0].variant.name}: {bad[0].error or bad[0].difference}"
@@ -127,6 +131,14 @@ def prove(
     raise typer.Exit(proof.exit_code)
 
 
+def _rest(signed: Certificate) -> str:
+    """What of a whole proof is missing, to be said behind what was found."""
+    from sim.prove.certificate import not_run
+
+    names = not_run(signed)
+    return f"; not run: {', '.join(names)}" if names else ""
+
+
 def _verify(path: Path, expected: str | None) -> None:
     from sim.prove.certificate import objections, public_key, read_certificate
 
@@ -139,7 +151,7 @@ def _verify(path: Path, expected: str | None) -> None:
     same = sum(run.same for run in found.runs)
     typer.echo(
         f"valid: {found.scene.name}, seed {found.scene.seed}: {same} of {len(found.runs)} runs the same as the plain one "
-        f"in all {found.plain.ticks} ticks, digest {found.plain.digest}, commit {found.commit or 'unknown'}"
+        f"in all {found.plain.ticks} ticks, digest {found.plain.digest}, commit {found.commit or 'unknown'}{_rest(found)}"
     )
     if expected is None:
         typer.echo(

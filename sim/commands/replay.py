@@ -34,7 +34,7 @@ def replay(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
 ) -> None:
-    """Run a log's scene again from its header, and say whether every byte is the same; or one unit of it, alone."""
+    """Run a log's scene again and compare every byte. With --unit: one unit of it, alone on what it heard."""
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 

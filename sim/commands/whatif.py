@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
     ) -> None:
-        """Run a log's scene again, closed loop, with messages dropped, delayed, corrupted or forged.
+        """Run a log's scene again with single messages changed. Closed loop; dropped, delayed, corrupted or forged.
 
         Exit code 0: the same verdict, 1: another one, 2: bad input. --rank: 0.
         """
@@ -84,7 +84,7 @@ def _edit(log: Path, edits: list[Any], out: Path | None, as_json: bool, quiet: b
 
     from sim.log.reader import LogReader
     from sim.report.console import Progress
-    from sim.whatif.again import check_edits, open_source, run_again
+    from sim.whatif.again import check_control, check_edits, open_source, run_again
     from sim.whatif.outcome import as_table, compare_runs
     from sim.whatif.tell import effects_table, lines
 
@@ -97,6 +97,8 @@ def _edit(log: Path, edits: list[Any], out: Path | None, as_json: bool, quiet: b
             Progress(f"{log.name}, edited", source.spec.duration_s, quiet or as_json)
         )
         again = run_again(source, edits, folder, progress=progress)
+        control = Path(stack.enter_context(TemporaryDirectory(prefix="icv-what-if-")))
+        check_control(source, again, control / "control", progress)
         new = LogReader.open(again.log, recover=bool(again.failure))
         found = compare_runs(LogReader.open(log), new, again.failure, is_close=not quiet)
     if as_json:

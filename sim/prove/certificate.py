@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,12 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from protocols.errors import ConfigError, InputError
 from sim.prove.run import Answer, Proof
+from sim.prove.variants import variants
 
 MAX_BYTES = 1_000_000
 NOT_COVERED = (
     "the physics of an external CARLA server",
     "other processor families and other versions of the packages named here",
 )
+AGAIN = "again"  # the variant that varies nothing but the process
 Hex8 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=4_000)]
@@ -92,6 +94,7 @@ def certify(
 ) -> Certificate:  # fmt: skip
     """The signed certificate of `proof`."""
     header = proof.header
+    rest = missing([answer.variant.name for answer in proof.answers])
     scene = json.loads(header.config_json)["scene"]
     unsigned = Certificate(
         scene=Subject(
@@ -109,11 +112,23 @@ def certify(
         plain=_row(proof.plain),
         runs=tuple(_row(answer) for answer in proof.answers),
         same=proof.same,
+        not_covered=(*NOT_COVERED, *((f"variants not run: {', '.join(rest)}",) if rest else ())),
         key="one-time" if is_one_time else "file",
         public_key=_public(key).hex(),
     )
     signature = key.sign(_signed(unsigned)).hex()
     return unsigned.model_copy(update={"signature": signature})
+
+
+def missing(names: Iterable[str]) -> tuple[str, ...]:
+    """Variants of a whole proof (`--thorough` apart) that are not among `names`."""
+    known = set(names)
+    return tuple(variant.name for variant in variants() if variant.name not in known)
+
+
+def not_run(certificate: Certificate) -> tuple[str, ...]:
+    """Variants of a whole proof that `certificate` says nothing about."""
+    return missing(run.name for run in certificate.runs)
 
 
 def _row(answer: Answer) -> Run:
@@ -145,7 +160,11 @@ def read_certificate(path: Path) -> Certificate:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: more than {MAX_BYTES} bytes; a certificate is smaller.")
-        return Certificate.model_validate(json.loads(path.read_bytes()))
+        return Certificate.model_validate(json.loads(path.read_bytes(), object_pairs_hook=_once))
+    except _TwiceError as error:
+        raise InputError(
+            f"{path}: '{error}' is there twice; a certificate says everything once."
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
     except ValidationError as error:
@@ -156,6 +175,18 @@ def read_certificate(path: Path) -> Certificate:
         ) from None
     except (ValueError, RecursionError):
         raise InputError(f"{path}: not JSON; expected a certificate.json of `icv prove`.") from None
+
+
+class _TwiceError(Exception):
+    """A key of a JSON object that is there twice: programs and people may see different ones."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1)[:80])
+    return table
 
 
 def objections(certificate: Certificate, public_key: bytes | None = None) -> list[str]:
@@ -182,10 +213,17 @@ def _contradictions(certificate: Certificate) -> list[str]:
     ticks = round(certificate.scene.duration_s * 1e9 / certificate.scene.tick_ns)
     if plain.ticks != ticks:
         out.append(f"the plain run has {plain.ticks} ticks, its scene {ticks}")
+    names = [run.name for run in certificate.runs]
+    out += [
+        f"run '{name}' is there twice" for name in dict.fromkeys(names) if names.count(name) > 1
+    ]
     for run in certificate.runs:
+        if run.name != AGAIN and not run.surroundings:
+            out.append(f"run '{run.name}' varied nothing")
+        is_silent = run.records_sha256 is None and run.surroundings.get("is_recorded") is False
         is_same = (
             (run.digest, run.ticks) == (plain.digest, plain.ticks)
-            and run.records_sha256 in (None, plain.records_sha256)
+            and (is_silent or run.records_sha256 == plain.records_sha256)
             and run.difference is None
             and run.error is None
         )

@@ -61,6 +61,9 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     elif around.layout == "all units in one other process":
         carrier = Carrier(f"ipc://{scratch}/bus", starts=False)
         hosts.append(_host(spec, base, carrier.listen, out))
+    if around.is_second:
+        first = RunOptions(record=False, picture=False)
+        run_scene(spec, base, Path(scratch) / "first", options=first)
     options = RunOptions(
         order=order(around.order), record=around.is_recorded, picture=around.is_watched, check=check, carrier=carrier,
         tap=f"ipc://{scratch}/tap" if around.is_watched else "",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols import errors
-from protocols.errors import InfrastructureError
+from protocols.errors import ConfigError, InfrastructureError
 from scenarios.spec import SceneSpec
 from sim.diff.first import FirstDifference, first_difference
 from sim.log.header import RunHeader
@@ -78,6 +78,11 @@ def prove(
 
     `tell` hears of every run as it ends. An error of the plain run is raised; one of a variant is its answer.
     """
+    if spec.bus.external:
+        raise ConfigError(
+            f"{where}: {', '.join(spec.bus.external)} joins from outside (bus.external), and only icv's own units can be run again "
+            "and again; prove the scene with those: `--set 'bus.external=[]'`."
+        )
     children = Children()
     with scratch() as folder:
         runs = _Runs(spec, where, base, out, Path(folder), child, children)

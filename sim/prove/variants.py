@@ -31,6 +31,15 @@ class Surroundings:
     is_watched: bool = False  # picture, progress, and a tap that publishes every record
     is_elsewhere: bool = False  # another working folder, time zone, locale and log level
     is_cold: bool = False  # nothing compiled beforehand
+    is_second: bool = False  # another run went before in the same process
+
+    def __post_init__(self) -> None:
+        if self.layout != "one process" and self.order != "sorted":
+            raise ValueError(
+                "order: over ZeroMQ units answer as they come; nobody calls them in an order"
+            )
+        if self.layout == "a process a unit" and self.threads != 1:
+            raise ValueError("threads: a process a unit always has one, whatever is asked for")
 
     def environment(self) -> dict[str, str]:
         """Variables of the process."""
@@ -79,7 +88,8 @@ def variants(is_thorough: bool = False) -> tuple[Variant, ...]:
         Variant("silent", "recording off", Surroundings(is_recorded=False)),
         Variant("watched", "picture, progress and a tap on every record", Surroundings(is_watched=True)),
         Variant("elsewhere", "working folder, time zone, locale, log level", Surroundings(is_elsewhere=True)),
-        Variant("mixed", "several at once: ZeroMQ, hash seed, threads, order", Surroundings("a process a unit", "shuffled", threads, 7)),
+        Variant("second", "another run before it in the same process, as in a suite's worker", Surroundings(is_second=True)),
+        Variant("mixed", "several at once: ZeroMQ, hash seed, threads", Surroundings("all units in one other process", "sorted", threads, 7)),
     ]  # fmt: skip
     if is_thorough:
         out.append(Variant("cold", "kernels compiled anew", Surroundings(is_cold=True)))

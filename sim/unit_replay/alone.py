@@ -20,7 +20,7 @@ from sim.diff.first import FirstDifference
 from sim.faults import Faults, make_faults
 from sim.log.reader import LogReader
 from sim.log.replay import load
-from sim.recorded import recorded_scene
+from sim.recorded import recorded_scene, with_own_units
 from sim.unit_replay.inboxes import Inboxes, from_world, recorded
 from sim.unit_replay.said import Record, difference, read_record
 from sim.units import Units
@@ -50,19 +50,32 @@ def replay_unit(
     """Calls unit `name` of the log at `path` once more, alone. ConfigError lists the units there are."""
     run = load(path, recover)
     header, log = run.header, LogReader.open(path, recover)
-    if header.versions.get(BACKEND) == CARLA or MARK in header.versions:
-        what = "driven by a CARLA server's physics" if BACKEND in header.versions else "recorded with edited messages"  # fmt: skip
-        raise LogError(f"{path} was {what}; a unit can be replayed alone from a plain run only.")
+    if MARK in header.versions:
+        raise LogError(
+            f"{path} was recorded with edited messages; a unit can be replayed alone from a plain run only."
+        )
     spec, map_path = recorded_scene(
         header.config_json, header.map_digest, f"{path} (header)", path.resolve().parent
     )
+    outside = spec.bus.external
+    spec, stood_in = with_own_units(spec)
     alone = _Alone(spec, map_path, name)  # an unknown name shows at once
     with TemporaryFile() as file:
         inboxes = recorded(log, name)
         if inboxes is None:
+            if header.versions.get(BACKEND) == CARLA:
+                raise LogError(
+                    f"{path} was driven by a CARLA server's physics, which cannot be run again to know what {name} heard. Run the "
+                    f"scene again with `--set 'record.inbox=[\"{name}\"]'`, and its log will tell."
+                )
             inboxes = from_world(name, spec, map_path.parent, run, file, progress)
         answer = alone.answer(inboxes, read_record(log, name), int(run.digests.tick.size))
-    return answer if run.lost is None else replace(answer, message=f"{answer.message}; {run.lost}")
+    more = "" if run.lost is None else f"; {run.lost}"
+    if stood_in and not inboxes.is_recorded:
+        more = f", {stood_in}{more}"
+    elif name in outside:
+        more = f"; {name} came from outside in the recording, this is icv's own{more}"
+    return replace(answer, message=answer.message + more)
 
 
 class _Alone:

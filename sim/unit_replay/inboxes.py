@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from protocols.errors import LogError
+from protocols.errors import InfrastructureError, LogError
 from protocols.participant import Inbox
 from protocols.simtime import Now
 from protocols.unit_wire import MAX_FRAME_BYTES, decode_tick, encode_tick, parse_to_unit
@@ -73,9 +73,20 @@ def from_world(
             file.write(_SIZE.pack(len(frame)) + frame)
 
     options = RunOptions(record=False, picture=False, check=check, listen=listen)
+    broke = ""
     with TemporaryDirectory(prefix="icv-unit-") as folder, suppress(_Enough):
-        run_scene(spec, base, Path(folder), progress=progress, options=options)
+        try:
+            run_scene(spec, base, Path(folder), progress=progress, options=options)
+        except InfrastructureError as error:  # some unit; what others had heard by then is known
+            broke = str(error)
     departure = check.departure or check.finish()
+    last = int(run.digests.tick[-1]) if run.digests.tick.size else -1
+    if (
+        departure is not None and departure.tick > last
+    ):  # a recorded run that broke off; nothing is asked of later ticks
+        departure = None
+    elif departure is not None and broke:
+        departure = Departure(departure.tick, (broke,))
     file.seek(0)
     return Inboxes(_frames(file), is_recorded=False, departure=departure)
 

@@ -21,7 +21,7 @@ from sim.log.header import RunHeader
 from sim.log.reader import LogReader
 from sim.log.records import LoggedMessage
 from sim.log.replay import Departure, Recorded, ReplayCheck
-from sim.recorded import recorded_scene
+from sim.recorded import recorded_scene, with_own_units
 from sim.versions import commit
 from sim.whatif import rewrite
 from sim.whatif.apply import Edited, Effect, marked
@@ -40,6 +40,7 @@ class Source:
     spec: SceneSpec
     base: Path  # folder its paths start from
     earlier: tuple[Edit, ...]  # edits that the recording itself was made with
+    stood_in: str = ""  # a phrase: our units that run in the places of those from outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,9 @@ def open_source(log: Path) -> Source:
     spec, map_path = recorded_scene(
         header.config_json, header.map_digest, f"{log} (header)", log.resolve().parent
     )
+    spec, stood_in = with_own_units(spec)
     recorded = Recorded(header, reader.digests(), result, reader.lost)
-    return Source(log, header, recorded, spec, map_path.parent, marked(header, str(log)))
+    return Source(log, header, recorded, spec, map_path.parent, marked(header, str(log)), stood_in)
 
 
 def run_again(
@@ -82,7 +84,7 @@ def run_again(
     progress: Callable[[float], None] | None = None,
 ) -> Again:
     """The run of `source` with `edits` into `out`. LogError when it leaves the recording before an edit can have done so."""
-    edited = Edited((*source.earlier, *edits), source.spec.seed)
+    edited = Edited((*source.earlier, *edits), source.spec.seed, _last_ns(source))
     check = ReplayCheck(source.recorded)
     options = RunOptions(picture=False, check=check, edits=edited if edited.edits else None)
     failure = ""
@@ -98,6 +100,37 @@ def run_again(
     return Again(out / "run.mcap", mine, check.departure, failure)
 
 
+def check_control(
+    source: Source, again: Again, folder: Path, progress: Callable[[float], None] | None = None
+) -> None:
+    """LogError where `again` may have parted from the recording because other code ran, and not because of its edits.
+
+    Where the code may be another than the recording's (or ran another maker's units), and only there, the scene is run without
+    edits too, in `folder`.
+    """
+    if again.departure is None and not again.failure:
+        return
+    here, header = commit(), source.header
+    is_same_code = bool(here) and not here.endswith("+") and here == header.commit
+    if is_same_code and not source.stood_in:
+        return
+    plain = run_again(source, (), folder, progress=progress)
+    if plain.failure:
+        raise LogError(
+            f"{source.log} cannot be run again: without any edit this version breaks off: {plain.failure} "
+            f"{_who(source)}"
+        )
+
+
+def _who(source: Source) -> str:
+    """Who made the recording, who is asked to make it again, and what to do."""
+    stood_in = f", {source.stood_in}" if source.stood_in else ""
+    return (
+        f"The log was written by commit {source.header.commit or 'unknown'}, this is {commit() or 'unknown'}{stood_in}; "
+        "record the scene anew with `icv run` and edit that log."
+    )
+
+
 def _check_departure(
     source: Source, edits: Sequence[Edit], effects: Sequence[Effect], departure: Departure | None
 ) -> None:
@@ -111,39 +144,50 @@ def _check_departure(
     why = "no edit met a message" if first_ns is None else f"the first edit is at {first_ns / 1e9:.2f} s"  # fmt: skip
     raise LogError(
         f"{source.log} cannot be run again: this version leaves the recording at {departure} "
-        f"(t={departure.tick * header.tick_ns / 1e9:.2f} s), but {why if edits else 'nothing was edited'}. The log was written by "
-        f"commit {header.commit or 'unknown'}, this is {commit() or 'unknown'}; record the scene anew with `icv run` and edit that log."
+        f"(t={departure.tick * header.tick_ns / 1e9:.2f} s), but {why if edits else 'nothing was edited'}. {_who(source)}"
     )
 
 
 def check_edits(source: Source, edits: Sequence[Edit]) -> list[int]:
     """How many recorded messages each edit means (0 for forges). InputError, with the nearest, where an edit means none.
 
-    A field that the first of them does not have, or a value it does not take, is an InputError too.
+    A field that none of them has, or a value that none takes, is an InputError too.
     """
     reader = LogReader.open(source.log)
     counts = []
     for edit in edits:
         if isinstance(edit, Forge):
-            if edit.start_ns >= source.spec.duration_s * 1e9:
+            if edit.start_ns > _last_ns(source):
                 raise InputError(
-                    f"--forge {str(edit)[:80]}: the run ends at {source.spec.duration_s:g} s."
+                    f"--forge {str(edit)[:80]}: the last tick of the run is at {_last_ns(source) / 1e9:g} s."
                 )
             counts.append(0)
             continue
-        count, first = 0, None
+        count = 0
+        refused: CodecError | None = (
+            None  # of the first message, unless another one takes the change
+        )
+        is_open = isinstance(edit, Corrupt) and bool(edit.field)
         for message in matching(reader, edit.which):
             count += 1
-            first = first or message
-        if first is None:
+            if is_open and isinstance(edit, Corrupt):
+                try:
+                    rewrite.with_field(message.decode(), edit.field, edit.value, edit.is_added)
+                    refused, is_open = None, False
+                except CodecError as error:
+                    refused = refused or error
+        if not count:
             raise InputError(_near(reader, edit.kind, edit.which))
-        if isinstance(edit, Corrupt) and edit.field:
-            try:
-                rewrite.with_field(first.decode(), edit.field, edit.value, edit.is_added)
-            except CodecError as error:
-                raise InputError(f"--corrupt {str(edit)[:120]}: {error}.") from error
+        if refused is not None:
+            raise InputError(f"--corrupt {str(edit)[:120]}: {refused}.") from refused
         counts.append(count)
     return counts
+
+
+def _last_ns(source: Source) -> int:
+    """When its last tick is."""
+    tick_ns = source.header.tick_ns
+    return (round(source.spec.duration_s * 1e9 / tick_ns) - 1) * tick_ns
 
 
 def matching(reader: LogReader, which: Selector) -> Iterator[LoggedMessage]:

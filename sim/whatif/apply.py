@@ -29,6 +29,7 @@ SHOWN = 20  # messages of one edit that are kept by name
 FLEET = "fleet"
 MARK = "what_if"  # in the header's versions: the edits of a run
 MAX_EDITS = 1000
+MAX_NS = (1 << 63) - 1
 
 
 def marked(header: RunHeader, where: str) -> tuple[Edit, ...]:
@@ -43,6 +44,19 @@ def marked(header: RunHeader, where: str) -> tuple[Edit, ...]:
         return tuple(parse(str(kind), str(body), may_read_files=False) for kind, body in rows)
     except (ValueError, TypeError, InputError) as error:
         raise LogError(f"{where}: the edits in the header cannot be read ({error}).") from error
+
+
+def _forged(edit: Forge) -> Message:
+    """The message that `edit` wants on the air; InputError when nobody could send it."""
+    try:
+        message = rewrite.from_json(edit.topic, edit.json, edit.start_ns)
+    except CodecError as error:
+        raise InputError(f"--forge {str(edit)[:80]}: {str(error).rstrip('.')}.") from error
+    if isinstance(message, BasicSafetyBatch) and not message.station_id.size:
+        raise InputError(
+            f"--forge {str(edit)[:80]}: a BSM of no vehicle, expected at least one in each column."
+        )
+    return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,7 @@ class Effect:
     messages: int = 0  # it met
     receptions: int = 0  # of them, (row, receiver) pairs that were struck
     garbled: int = 0  # of these, lost because the bytes could not be decoded
+    never: int = 0  # of these, so late that the run has ended
     unchanged: int = 0  # messages that have no such field or row, or would not take the value
     first: list[Touched] = field(default_factory=list)  # at most SHOWN
 
@@ -79,19 +94,20 @@ class Forged:
 
 
 class Edited:
-    """The edits of one run. `seed`: the run's, for flipped bits."""
+    """The edits of one run. `seed`: the run's, for flipped bits; `last_ns`: its last tick, for what comes too late."""
 
-    def __init__(self, edits: Iterable[Edit], seed: int) -> None:
+    def __init__(self, edits: Iterable[Edit], seed: int, last_ns: int = MAX_NS) -> None:
         self.edits = tuple(edits)
         self.effects = [Effect() for _ in self.edits]
         self._seed = seed
+        self._last_ns = last_ns
         self._is_done = [False] * len(self.edits)
         self._notes: list[tuple[str, str, int]] = []
         self._by_sender: dict[str, list[int]] = {}
         self._forges: list[tuple[int, int, Message, bytes]] = []
         for index, edit in enumerate(self.edits):
             if isinstance(edit, Forge):
-                message = rewrite.from_json(edit.topic, edit.json, edit.start_ns)
+                message = _forged(edit)
                 data = codec.encode(message)
                 self._forges.append((edit.start_ns, index, message, data))
             else:
@@ -166,6 +182,7 @@ class Edited:
             effect.receptions += int(struck.sum())
             if isinstance(edit, Delay):
                 deliver_ns[struck] += edit.by_ns
+                effect.never += int((deliver_ns[struck] > self._last_ns).sum())
             elif isinstance(edit, Drop):
                 fate[struck] = Fate.LOSS_FAULT
                 for _, heard in parts:

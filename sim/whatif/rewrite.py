@@ -58,7 +58,8 @@ def from_json(topic: str, text: str, t_ns: int) -> Message:
         proto = json_format.ParseDict(table, codec.PROTO_CLASS[kind]())
     except (ValueError, TypeError, RecursionError, json_format.ParseError) as error:
         raise CodecError(
-            f"{topic}: the JSON is not a {kind.__name__} ({str(error)[:200]})"
+            f"{topic}: the JSON is not a {kind.__name__} ({str(error).strip().splitlines()[0][:200]}); "
+            f"its fields are {', '.join(codec.PROTO_CLASS[kind].DESCRIPTOR.fields_by_name)}."
         ) from error
     return codec.decode(topic, proto.SerializeToString(deterministic=True))
 

@@ -96,6 +96,7 @@ def effects_table(edits: Sequence[Edit], effects: Sequence[Effect]) -> list[dict
             "messages": effect.messages,
             "receptions": effect.receptions,
             "garbled": effect.garbled,
+            "after_the_end": effect.never,
             "unchanged": effect.unchanged,
             "first": [
                 {"t_s": item.t_ns / 1e9, "topic": item.topic, "sender": item.sender, "seq": item.seq}
@@ -109,7 +110,7 @@ def effects_table(edits: Sequence[Edit], effects: Sequence[Effect]) -> list[dict
 def effect_words(edit: Edit, effect: Effect) -> str:
     """What became of one edit."""
     if not effect.messages:
-        return "met no message (the run had parted from the recording before)"
+        return "met no message (the run had parted from the recording, or ended, before)"
     first = effect.first[0]
     what = "1 message" if effect.messages == 1 else f"{effect.messages} messages"
     text = f"{what}, first number {first.seq} at {first.t_ns / 1e9:.2f} s; "
@@ -117,6 +118,8 @@ def effect_words(edit: Edit, effect: Effect) -> str:
         return text + "nobody would have heard it" if edit.kind != "forge" else text + "nobody hears it"  # fmt: skip
     word = {"drop": "lost", "delay": "late", "corrupt": "changed", "forge": "made"}[edit.kind]
     text += f"{effect.receptions} reception{'s' if effect.receptions != 1 else ''} {word}"
+    if effect.never:
+        text += f", {effect.never} of them after the end of the run"
     if effect.garbled:
         text += f", {effect.garbled} of them could not decode it and lost it"
     if effect.unchanged:

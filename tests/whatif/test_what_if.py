@@ -190,7 +190,7 @@ def test_what_is_not_in_the_recording_is_named_with_what_comes_nearest(recorded:
         ("drop", "v2x/spat:rsu/X@900", r"nearest of rsu/X's 50: .* \(at 4.90 s\)"),
         ("drop", "v2x/ssm:rsu/X@1", "nobody sent v2x/ssm"),
         ("corrupt", "v2x/spat:rsu/X@1.phases[99].light=RED", "rows, numbered from 0"),
-        ("forge", "v2x/spat:rsu/X@900:{}", "the run ends at 5 s"),
+        ("forge", "v2x/spat:rsu/X@900:{}", r"the last tick of the run is at 4\.99 s"),
     ):
         with pytest.raises(InputError, match=says):
             check_edits(source, [parse(kind, text)])

@@ -197,5 +197,10 @@ def test_a_message_from_json_is_checked_like_one_from_the_air() -> None:
     message = from_json("v2x/vir", '{"station_id": 5, "node_id": 2, "phase_id": 1}', 42)
     assert (message.t_ns, message.station_id) == (42, 5)  # type: ignore[union-attr]
     for text in ("{", "[1]", '{"station": 5}', '{"station_id": -5}', '{"distance_m": "NaN"}'):
-        with pytest.raises(CodecError):
+        with pytest.raises(CodecError) as said:
             from_json("v2x/vir", text, 42)
+        assert "\n" not in str(said.value)
+    with pytest.raises(
+        CodecError, match=r"no field named .station..*; its fields are t_ns, station_id"
+    ):
+        from_json("v2x/vir", '{"station": 5}', 42)

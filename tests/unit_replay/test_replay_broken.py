@@ -1,0 +1,86 @@
+"""The log of a run that a unit broke: its replay says that it breaks again, or goes on now; other units can be asked alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from protocols.errors import UnitError
+from protocols.participant import Inbox, Outbox
+from protocols.simtime import Now
+from sim import units
+from sim.cli import app
+from sim.rerun import replay_log
+from sim.unit_replay.alone import replay_unit
+from tests.support.fault_scene import run, scene
+from vehicle.fleet import FleetUnit
+
+BREAKS_AT = 300
+
+
+class Broken(FleetUnit):
+    """Breaks at 3 s."""
+
+    at = BREAKS_AT
+
+    def on_tick(self, now: Now, inbox: Inbox) -> Outbox:
+        if now.tick >= self.at:
+            raise RuntimeError("planted")
+        return super().on_tick(now, inbox)
+
+
+class Sooner(Broken):
+    """Breaks a second before."""
+
+    at = BREAKS_AT - 100
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("broken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(units, "FleetUnit", Broken)
+        with pytest.raises(UnitError, match="planted"):
+            run(scene((), 4.0), folder)
+    return folder / "run.mcap"
+
+
+def test_it_breaks_again_at_the_same_place(broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr(units, "FleetUnit", Broken)
+    answer = replay_log(broken, tmp_path)
+    assert answer.same and answer.digest_a == answer.digest_b
+    assert "the same in every one of 300 ticks" in answer.message
+    assert "breaks off there again: unit fleet at tick 300" in answer.message
+    done = CliRunner().invoke(app, ["replay", str(broken), "-q"])
+    assert done.exit_code == 0 and done.output.startswith("same: ")
+
+
+def test_mended_it_goes_on_and_the_answer_says_why_that_is_not_the_same(broken: Path, tmp_path: Path) -> None:  # fmt: skip
+    answer = replay_log(broken, tmp_path)
+    assert not answer.same
+    assert "the same in every one of 300 ticks, then goes on where the recorded run broke off" in answer.message  # fmt: skip
+
+
+def test_what_breaks_sooner_than_the_recording_is_an_infrastructure_error(
+    broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "FleetUnit", Sooner)
+    with pytest.raises(UnitError, match="unit fleet at tick 200"):
+        replay_log(broken, tmp_path)
+    answer = replay_unit(broken, "rsu/X")
+    assert answer.same is None and answer.exit_code == 3
+    assert "up to tick 200" in answer.message and "unit fleet at tick 200" in answer.message
+
+
+@pytest.mark.parametrize("is_mended", (False, True))
+@pytest.mark.parametrize("name", ("fleet", "obu/a", "rsu/X"))
+def test_every_unit_alone_is_asked_as_far_as_the_recording_goes(
+    broken: Path, name: str, is_mended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_mended:
+        monkeypatch.setattr(units, "FleetUnit", Broken)
+    answer = replay_unit(broken, name)
+    assert answer.same and answer.exit_code == 0, answer.message
+    assert answer.calls >= BREAKS_AT // 10
