@@ -1,6 +1,6 @@
 """Makes golden summaries and checks against them: runs the scenes, or takes logs that are there, one after another.
 
-A scene that cannot be run says so and the rest goes on. Full logs are kept outside git, in a folder of their own when one is given:
+A scene that cannot be run, or crashes, says so and the rest goes on. Full logs are kept outside git, in a folder of their own when one is given:
 `<name>.mcap` of the golden run, `<name>.new.mcap` of one that differs, so that both can be looked at.
 """
 
@@ -40,6 +40,7 @@ class Answer:
     sentence: str = ""  # of an error, or what else there is to say
     first_difference: str = ""  # from the old log, where it is at hand
     logs: dict[str, str] = field(default_factory=dict)
+    outcome: str = ""  # of the run; with the word same, updated or kept the golden one's too
 
     def table(self) -> dict[str, Any]:
         """For programs."""
@@ -48,6 +49,7 @@ class Answer:
             "baseline": self.stem,
             "answer": self.word,
             "sentence": self.sentence,
+            "outcome": self.outcome,
             "first": "" if found is None else found.first,
             "first_topics": [] if found is None else list(found.first_topics),
             "first_difference": self.first_difference,
@@ -70,7 +72,7 @@ def check_by_running(
                 job = job_of(folder, golden)
                 log = _run(job, golden.stem, Path(temporary), watch)
                 yield _check(golden, log, tolerances, logs, keep=True)
-        except (IcvError, OSError) as error:
+        except Exception as error:  # a crash of one scene, too, is told beside the others' answers
             yield _error(golden.stem, error)
 
 
@@ -82,22 +84,27 @@ def check_logs(
         try:
             golden = _baseline_of(log, wanted)
             yield _check(golden, log, tolerances, logs, keep=False)
-        except (IcvError, OSError) as error:
+        except Exception as error:
             yield _error(str(log), error)
 
 
 def update(
-    folder: Path, jobs: Sequence[Job], known: dict[str, Summary], logs: Path | None, watch: Watch
+    folder: Path,
+    wanted: Sequence[Job | Summary],
+    known: dict[str, Summary],
+    logs: Path | None,
+    watch: Watch,
 ) -> Iterator[Answer]:
-    """Run each job and keep its summary; one that did not change is left as it is, commit and all."""
-    for job in jobs:
-        spec = job.loaded.spec
-        title = f"{spec.name}, seed {spec.seed}"
+    """Run each job, or summary's scene, and keep what it gives; one that did not change is left as it is, commit and all."""
+    made: dict[str, Summary] = dict(known)
+    for item in wanted:
+        title = item.stem if isinstance(item, Summary) else item.title
         try:
+            job = job_of(folder, item) if isinstance(item, Summary) else item
             with TemporaryDirectory(prefix="icv-baseline-") as temporary:
-                log = _run(job, title, Path(temporary), watch)
+                log = _run(job, job.title, Path(temporary), watch)
                 new = summarise(log, job.scene, job.overrides)
-                old = known.get(new.stem)
+                old = made.get(new.stem)
                 if old is not None and old.scene != new.scene:
                     raise ConfigError(
                         f"baseline {new.stem} is of the scene {old.scene}, and {job.loaded.path} has the same name and seed; "
@@ -108,15 +115,17 @@ def update(
                 kept = {}
                 if not is_kept:
                     write_summary(folder, new)
-                if logs is not None and not (is_kept and log_of(logs, new.stem).is_file()):
+                    made[new.stem] = new
+                if logs is not None and not (is_kept and _is_of(log_of(logs, new.stem), new)):
                     kept["golden"] = str(_keep(log, log_of(logs, new.stem)))
                 if logs is not None:
                     log_of(logs, new.stem, is_new=True).unlink(missing_ok=True)
-        except (IcvError, OSError) as error:
+        except Exception as error:
             yield _error(title, error)
             continue
         word = "new" if old is None else "kept" if is_kept else "updated"
-        yield Answer(new.stem, word, 0, found, f"{new.outcome}: {new.sentence}", logs=kept)
+        said = f"{new.outcome}: {new.sentence}"
+        yield Answer(new.stem, word, 0, found, said, logs=kept, outcome=new.outcome)
 
 
 def _run(job: Job, title: str, folder: Path, watch: Watch) -> Path:
@@ -136,11 +145,13 @@ def _check(
     if found.is_same:
         if logs is not None and keep:
             log_of(logs, golden.stem, is_new=True).unlink(missing_ok=True)
-        return Answer(golden.stem, "same", 0, found)
+        return Answer(golden.stem, "same", 0, found, outcome=new.outcome)
     first, where = _first_difference(golden, log, logs)
     if logs is not None and keep:
         where["new"] = str(_keep(log, log_of(logs, golden.stem, is_new=True)))
-    return Answer(golden.stem, "changed", 1, found, first_difference=first, logs=where)
+    return Answer(
+        golden.stem, "changed", 1, found, first_difference=first, logs=where, outcome=new.outcome
+    )
 
 
 def _first_difference(golden: Summary, log: Path, logs: Path | None) -> tuple[str, dict[str, str]]:
@@ -151,9 +162,7 @@ def _first_difference(golden: Summary, log: Path, logs: Path | None) -> tuple[st
     if not old.is_file():
         return f"{old} is not there, so the exact place is not known", {}
     try:
-        before = LogReader.open(old)
-        digests = before.digests()
-        last = f"{int(digests.digest[-1]):016x}" if digests.digest.size else ""
+        last = _last_digest(old)
         if last != golden.digest:
             return f"{old} is of another run than the summary (digest {last}); the exact place is not known", {}  # fmt: skip
         found = first_difference(old, log)
@@ -162,6 +171,19 @@ def _first_difference(golden: Summary, log: Path, logs: Path | None) -> tuple[st
     if found is None:
         return "every tick has the same digest; what differs is not part of it", {"golden": str(old)}  # fmt: skip
     return str(found), {"golden": str(old)}
+
+
+def _last_digest(log: Path) -> str:
+    digests = LogReader.open(log).digests()
+    return f"{int(digests.digest[-1]):016x}" if digests.digest.size else ""
+
+
+def _is_of(log: Path, golden: Summary) -> bool:
+    """Whether `log` is there and of the golden run: one that an update without --logs has passed over is not."""
+    try:
+        return log.is_file() and _last_digest(log) == golden.digest
+    except IcvError:
+        return False
 
 
 def _baseline_of(log: Path, wanted: Sequence[Summary]) -> Summary:
@@ -204,6 +226,9 @@ def _keep(log: Path, where: Path) -> Path:
 
 
 def _error(stem: str, error: Exception) -> Answer:
-    if not isinstance(error, IcvError):
-        error = InfrastructureError(f"{stem}: {error}")
-    return Answer(stem, "error", error.exit_code, sentence=str(error))
+    if isinstance(error, IcvError):
+        return Answer(stem, "error", error.exit_code, sentence=str(error))
+    what = (str(error).splitlines() or ["no message"])[0][:300]
+    if not isinstance(error, OSError):
+        what = f"{type(error).__name__}: {what}. This is a fault of icv, not of the scene"
+    return Answer(stem, "error", InfrastructureError.exit_code, sentence=f"{stem}: {what}")

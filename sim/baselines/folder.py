@@ -10,7 +10,7 @@ from pathlib import Path
 
 from protocols.errors import ConfigError, NothingRanError
 from scenarios.load import LoadedScene, library, load_scene
-from sim.baselines.model import Summary, read_summary
+from sim.baselines.model import ANEW, Summary, read_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,11 @@ class Job:
     scene: str  # as the summary keeps it
     overrides: tuple[str, ...]  # as the summary keeps them
     loaded: LoadedScene
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.loaded.spec.name}, seed {self.loaded.spec.seed}"
 
 
 def read_folder(folder: Path, *, must_exist: bool = True) -> dict[str, Summary]:
@@ -39,8 +44,7 @@ def read_folder(folder: Path, *, must_exist: bool = True) -> dict[str, Summary]:
         summary = read_summary(path)
         if summary.stem != path.stem:
             raise ConfigError(
-                f"{path}: holds the summary of {summary.stem}; rename it to {summary.stem}.json, or make it anew with "
-                "`icv baseline update`."
+                f"{path}: holds the summary of {summary.stem}; rename it to {summary.stem}.json, or {ANEW}."
             )
         out[path.stem] = summary
     return out
@@ -83,13 +87,24 @@ def matching(folder: Path, known: dict[str, Summary], name: str) -> dict[str, Su
 def job_of(folder: Path, summary: Summary) -> Job:
     """How a summary's run is made again; ConfigError when its scene is gone or the overrides no longer fit."""
     scene = summary.scene
-    given = Path(scene if scene in library() else os.path.normpath(folder / scene))
+    # `..` counts from where the folder really lies; as the user wrote it where that is the same.
+    here = (
+        folder
+        if folder.resolve() == Path(os.path.normpath(folder.absolute()))
+        else folder.resolve()
+    )
+    given = Path(scene if scene in library() else os.path.normpath(here / scene))
     # The seed is part of the summary's identity, whatever the scene file says today.
     overrides = (*summary.overrides, f"seed={summary.seed}")
     try:
         loaded = load_scene(given, overrides)
     except ConfigError as error:
         raise ConfigError(f"baseline {summary.stem}: {error}") from None
+    if loaded.spec.name != summary.scenario:
+        raise ConfigError(
+            f"baseline {summary.stem}: {loaded.path} is called {loaded.spec.name} now; a baseline keeps its scene's name. Remove "
+            f"{summary.stem}.json and make a new one with `icv baseline update {folder} {loaded.path}`, or name the scene as it was."
+        )
     return Job(scene, summary.overrides, loaded)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from protocols.errors import LogError
 from protocols.simtime import NS_PER_S
 from protocols.topics import TOPICS
@@ -89,7 +91,14 @@ def summarise(log: Path, scene: str = "", overrides: tuple[str, ...] = ()) -> Su
             f"{log}: its result or configuration cannot be read ({error!r}); the log is damaged, or another version wrote it."
         ) from None
     topics = _topics(log, header.epoch_ns, max(1, round(duration_s * NS_PER_S)))
-    return Summary.model_validate(plain(table | {"topics": topics}))
+    try:
+        return Summary.model_validate(plain(table | {"topics": topics}), strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LogError(
+            f"{log}: its result or header cannot be kept ({'.'.join(map(str, first['loc']))}: {first['msg']}); the log is damaged, or "
+            "another version wrote it."
+        ) from None
 
 
 def _topics(log: Path, epoch_ns: int, duration_ns: int) -> dict[str, Any]:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from protocols.sentence import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sim.baselines.check import Answer, Watch
+    from sim.baselines.folder import Job
+    from sim.baselines.model import Summary
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of golden summaries, in git.")]
 Scenes = Annotated[
@@ -48,7 +52,7 @@ def register(app: typer.Typer) -> None:
         quiet: Quiet = False,
         as_json: Json = False,
     ) -> None:
-        """Run scenes and keep what they give as golden; unchanged summaries are left alone."""
+        """Run scenes and keep what they give as golden. Unchanged summaries are left alone."""
         from protocols.errors import NothingRanError
         from sim.baselines import check
         from sim.baselines import folder as golden
@@ -58,10 +62,10 @@ def register(app: typer.Typer) -> None:
         is_new = seed is not None or bool(set_)
         if is_new and not scenarios:
             raise typer.BadParameter("--seed and --set need a SCENARIO.")
-        jobs = []
+        jobs: list[Job | Summary] = []
         for name in scenarios or known:
             found = {} if is_new else golden.matching(folder, known, name)
-            jobs += [golden.job_of(folder, item) for item in found.values()]
+            jobs += found.values()
             if not found:
                 jobs.append(golden.new_job(folder, name, seed, set_ or []))
         if not jobs:
@@ -102,6 +106,9 @@ def register(app: typer.Typer) -> None:
         _tell(answers, quiet, as_json)
 
 
+_GOLDEN = ("new", "updated", "kept")  # answers after which the golden summary is what was run
+
+
 def _watch(quiet: bool) -> Watch:
     from sim.report.console import Progress
 
@@ -115,7 +122,7 @@ def _tell(answers: Iterable[Answer], quiet: bool, as_json: bool) -> None:
         told.append(answer)
         code = max(code, answer.exit_code)
         if not as_json:
-            typer.echo("\n".join(_lines(answer, quiet)))
+            typer.echo("\n".join(map(one_line, _lines(answer, quiet))))
     if as_json:
         import json
 
@@ -124,6 +131,11 @@ def _tell(answers: Iterable[Answer], quiet: bool, as_json: bool) -> None:
         words = [item.word for item in told]
         parts = [f"{words.count(word)} {word}" for word in dict.fromkeys(words)]
         typer.echo(f"{len(told)} baselines: {', '.join(parts)}")
+    failing = [item.stem for item in told if item.outcome not in ("", "pass")]
+    if failing:
+        names = ", ".join(failing[:5]) + (", ..." if len(failing) > 5 else "")
+        what = "golden verdicts" if any(item.word in _GOLDEN for item in told) else "verdicts"
+        typer.echo(f"icv: {len(failing)} of {len(told)} {what} not pass: {names}", err=True)
     raise typer.Exit(code)
 
 

@@ -51,7 +51,7 @@ def shrink(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the answer.")] = False,
 ) -> None:
-    """Take away actors, time and parameters as long as the scene fails for the same reason; write what is left."""
+    """Find the smallest scene that fails for the same reason. Actors, time and parameters are taken away; what is left is written."""
     if out is not None and library is not None:
         raise typer.BadParameter("give --out or --library, not both.")
     overrides = list(set_ or [])
@@ -62,19 +62,26 @@ def shrink(
     from protocols.errors import InfrastructureError
     from sim.report.console import Progress
     from sim.shrink.run import shrink as run_shrink
-    from sim.shrink.source import failing_scene, is_reproduced, written
+    from sim.shrink.source import failing_scene, is_reproduced, recorded_failures, written
 
     spec, map_path = failing_scene(source, overrides)
-    name = f"{spec.name}-min"[:64]
+    recorded = None if overrides else recorded_failures(source)
+    name = f"{spec.name[:60]}-min"
     path = out or (library or Path()) / f"{name}.toml"
     _check_target(path, source, force)
     tell = None if quiet else lambda line: typer.echo(line, err=True)
     with Progress(spec.name, None, quiet=True) as bar:  # for its way with Ctrl-C and SIGTERM
         found = run_shrink(
-            spec, map_path.parent, wanted=reason, budget=runs, tell=tell, progress=bar
+            spec,
+            map_path.parent,
+            wanted=reason,
+            recorded=recorded,
+            budget=runs,
+            tell=tell,
+            progress=bar,
         )
         written(path, found, spec, map_path, source)
-        is_right = is_reproduced(path, found.reason)
+        is_right = found.stopped_by is not None or is_reproduced(path, found.reason)
     if not is_right:
         raise InfrastructureError(
             f"{path}: does not fail as the search says; this is a fault of icv."
@@ -83,6 +90,9 @@ def shrink(
     typer.echo(
         f"{path}: fails for {found.reason}; {fewer} of {actors} actors, {less_s:g} of {time_s:g} s, after {found.runs} runs"
     )
+    if found.stopped_by is not None:
+        typer.echo("  the search was stopped: this is the smallest scene so far")
+        raise found.stopped_by
     if not found.is_minimal:
         typer.echo("  the budget ended the search; more --runs may make it smaller")
     elif not quiet:
@@ -93,6 +103,7 @@ def _check_target(path: Path, source: str, is_forced: bool) -> None:
     """Before the search, which takes minutes: InputError when the scene cannot be written to `path` or would overwrite something."""
     from protocols.errors import InputError
     from scenarios.load import library
+    from sim.shrink.text import half_written
 
     if path.is_dir():
         raise InputError(f"--out {path}: is a folder; expected a file to write, or give --library.")
@@ -103,3 +114,7 @@ def _check_target(path: Path, source: str, is_forced: bool) -> None:
             f"{path}: exists already; expected a new file. Name another one with --out, or replace it with --force."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+    half = half_written(path)
+    with half.open("a"):  # OSError where nothing can be written
+        pass
+    half.unlink()

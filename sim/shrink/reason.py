@@ -4,7 +4,9 @@ A reason is (kind, name, detail); two runs fail for the same reason when all thr
 
     kind "criterion"   name: as in the verdict ("comfort/bus1 jerk"); detail: who, what and where, without numbers: who
                        came first, a sender, "late" or "never", "peak" or "share", whether anybody had asked; and the
-                       road, stop line, station or signal group, so that the same rule broken elsewhere is another reason
+                       road, stop line, station or signal group, so that the same rule broken elsewhere is another reason.
+                       Of what never happened: how the vehicle's run ended, who was there to do it, how many were counted,
+                       or else nobody there at all would be the smallest scene of each of them
     kind "error"       name: the unit ("rsu/J2"), else "the run"; detail: the sentence without ticks, times and numbers
     kind "crash"       an exception that nobody raised on purpose; name: its class; detail: as above
 
@@ -14,7 +16,7 @@ A reason is (kind, name, detail); two runs fail for the same reason when all thr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,7 +27,9 @@ from scenarios.verdict import CriterionResult, Verdict
 
 _UNIT = re.compile(r"\bunit (\S+) at tick (\d+) \(t=([0-9.]+) s\)")
 _TIME = re.compile(r"\(?(?:at )?\bt ?= ?[0-9.]+ s\)?|\bat tick \d+")
+NEVER, NEVER_DROVE = "never", "never drove"
 SHARE = "share"  # of the ride above a limit: no moment decides that, and less time would change it
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")  # of an object, another one in every run
 _NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -46,8 +50,7 @@ class Reason:
     @property
     def subject(self) -> str:
         """Whom or what a criterion of several results is about: a vehicle, a topic; "" for others."""
-        found = re.match(r"[a-z_]+/([^ ]+)", self.name) if self.kind == "criterion" else None
-        return found.group(1) if found else ""
+        return _subject(self.name) if self.kind == "criterion" else ""
 
     @property
     def criterion(self) -> str:
@@ -55,13 +58,17 @@ class Reason:
         return re.split(r"[/ ]", self.name)[0] if self.kind == "criterion" else ""
 
 
-def reasons_of(verdict: Verdict, facts: RunFacts, spec: SceneSpec) -> tuple[Reason, ...]:
-    """Every criterion that failed, in the order of the verdict."""
-    names = [vehicle.name for vehicle in spec.vehicles]
+def reasons_of(
+    verdict: Verdict, facts: RunFacts, spec: SceneSpec, ended: Mapping[str, str] | None = None
+) -> tuple[Reason, ...]:
+    """Every criterion that failed, in the order of the verdict. `ended`: how each vehicle's run ended."""
     out = []
     for result in verdict.results:
         if not result.passed:
-            detail = _detail(result, facts, names)
+            detail = _detail(result, facts, spec)
+            if detail in (NEVER, NEVER_DROVE):
+                how = (ended or {}).get(_subject(result.name), "")
+                detail = ", ".join(filter(None, (detail, how)))
             moment_s = None if result.t_s is None or detail == SHARE else float(result.t_s)
             where = ", ".join(filter(None, (detail, _area(result))))
             out.append(Reason("criterion", result.name, where, moment_s, result.sentence))
@@ -82,20 +89,32 @@ def reason_of_error(error: Exception) -> Reason | None:
 
 
 def _without_numbers(text: str) -> str:
-    return " ".join(_NUMBER.sub("#", _TIME.sub("", text)).split())[:300]
+    plain = _NUMBER.sub("#", _ADDRESS.sub("#", _TIME.sub("", text)))
+    return " ".join("".join(c if c.isprintable() else " " for c in plain).split())[:300]
 
 
-def _detail(result: CriterionResult, facts: RunFacts, vehicles: Sequence[str]) -> str:
+def _subject(name: str) -> str:
+    found = re.match(r"[a-z_]+/([^ ]+)", name)
+    return found.group(1) if found else ""
+
+
+def _detail(result: CriterionResult, facts: RunFacts, spec: SceneSpec) -> str:
     kind = re.split(r"[/ ]", result.name)[0]
+    vehicles = [vehicle.name for vehicle in spec.vehicles]
     if kind == "priority_granted":
-        return "nobody asked" if facts.priority_requests == 0 else "asked for, not granted"
+        if facts.priority_requests:
+            return "asked for, not granted"
+        could = [word for word, there in (("vehicles", vehicles), ("roadside units", spec.roadside)) if there]  # fmt: skip
+        return " ".join(["nobody asked", *(["of", " and ".join(could)] if could else [])])
     if kind == "message_periods":
-        return result.where or "nobody sent"
+        return result.where or ("nobody sent of units" if vehicles or spec.roadside else "nobody sent")  # fmt: skip
+    if kind == "traffic_flow":
+        return f"of {facts.traffic.get('spawned', 0.0):.0f}"
     if kind in ("arrival", "timetable") or result.name.endswith(" served"):
-        return "never" if result.t_s is None else "late or missed"
+        return NEVER if result.t_s is None else "late or missed"
     if kind == "comfort" and not result.name.endswith(" emergencies"):
         if "never drove" in result.sentence:
-            return "never drove"
+            return NEVER_DROVE
         return "peak" if (result.value or 0.0) > (result.limit or 0.0) else SHARE
     if result.value is None:
         return "no figure"

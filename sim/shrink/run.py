@@ -8,12 +8,12 @@ something never happened, the end of the run stays where it was, because less ti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, NothingRanError
 from scenarios.spec import SceneSpec
 from sim.shrink.actors import Actor, actors, groups, scene_of
 from sim.shrink.ddmin import smallest
@@ -28,8 +28,25 @@ _NEUTRAL = {"kind": "signal_rules"}  # so that a run without the error has somet
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the run in a log failed for, by name, and with which code: `commit` then and `commit_now`."""
+
+    failed: tuple[str, ...]
+    commit: str
+    commit_now: str
+
+    def sentence(self, fails_now: bool) -> str:
+        """Why the log is no help."""
+        code = f" (commit {self.commit or 'unknown'}, now {self.commit_now or 'unknown'})"
+        what = f"The run in the log failed for {', '.join(self.failed[:3])}, and does not with this code{code}"
+        if fails_now:
+            return f"{what}; name one of those that it does fail for with --reason."
+        return f"{what}; shrink it with the code that recorded it."
+
+
+@dataclass(frozen=True, slots=True)
 class Shrunk:
-    """The smallest scene found. `is_minimal`: nothing single can be taken away; else the budget ended the search."""
+    """The smallest scene found. `is_minimal`: nothing single can be taken away; else the budget, or `stopped_by`, ended the search."""
 
     spec: SceneSpec
     reason: Reason
@@ -37,6 +54,7 @@ class Shrunk:
     after: tuple[int, float]
     runs: int
     is_minimal: bool
+    stopped_by: KeyboardInterrupt | OSError | None = None
 
 
 def shrink(
@@ -44,36 +62,61 @@ def shrink(
     base: Path,
     *,
     wanted: str = "",
+    recorded: Recorded | None = None,
     budget: int = 500,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Shrunk:
     """The smallest scene that fails as `spec` does. `wanted`: part of the reason's name; default: the first reason.
 
-    `progress` is called as each run goes on, and may raise to end the search.
+    `recorded`: what an earlier run of it failed for; the first reason among these then. `progress` is called as each run goes on; a
+    KeyboardInterrupt that it raises ends the search, and what was found so far stands.
 
-    ConfigError when `spec` does not fail, or not for that reason.
+    ConfigError when `spec` does not fail, or not for that reason; InputError when it cannot be run.
     """
     trials = Trials(base, budget, progress=progress)
     try:
-        found = trials.reasons(spec)
+        found = trials.must_run(spec)
     except OutOfRuns:
         raise ConfigError(f"--runs {budget}: expected at least 1.") from None
-    if not found:
-        raise ConfigError(
-            f"{spec.name}: does not fail (seed {spec.seed}, {spec.duration_s:g} s), so there is nothing to shrink. "
-            "Give the log or the overrides of the run that failed."
-        )
-    reason = next((r for r in found if wanted.lower() in str(r).lower()), None)
-    if reason is None:
-        raise ConfigError(
-            f"{spec.name}: does not fail for '{wanted}'; it fails for {', '.join(str(r) for r in found)}."
-        )
+    reason = _chosen(spec, found, wanted, recorded)
     search = _Search(trials, reason, spec, tell)
     before = (len(actors(spec)), spec.duration_s)
     is_minimal = search.run()
     after = (len(actors(search.spec)), search.spec.duration_s)
-    return Shrunk(search.spec, search.reason, before, after, trials.runs, is_minimal)
+    if search.stopped_by is not None and search.spec == spec:
+        raise search.stopped_by  # nothing to keep
+    return Shrunk(
+        search.spec, search.reason, before, after, trials.runs, is_minimal, search.stopped_by
+    )
+
+
+def _chosen(
+    spec: SceneSpec, found: Sequence[Reason], wanted: str, recorded: Recorded | None
+) -> Reason:
+    """Which of the reasons `found` is asked about."""
+    before = "" if recorded is None else recorded.sentence(bool(found))
+    if not found and not spec.criteria:
+        raise NothingRanError(
+            f"{spec.name}: has no [[criteria]], so it can neither pass nor fail; expected at least one."
+        )
+    if not found:
+        raise ConfigError(
+            f"{spec.name}: does not fail (seed {spec.seed}, {spec.duration_s:g} s), so there is nothing to shrink. "
+            + (before or "Give the log or the overrides of the run that failed.")
+        )
+    names = ", ".join(str(r) for r in found)
+    if wanted:
+        reason = next((r for r in found if wanted.lower() in str(r).lower()), None)
+        if reason is None:
+            raise ConfigError(f"{spec.name}: does not fail for '{wanted}'; it fails for {names}.")
+        return reason
+    if recorded is None:
+        return found[0]
+    reason = next((r for r in found if r.name in recorded.failed), None)
+    if reason is None:
+        raise ConfigError(f"{spec.name}: fails for {names}. {before}")
+    return reason
 
 
 def narrowed(table: Mapping[str, Any], subject: str) -> Mapping[str, Any]:
@@ -94,6 +137,7 @@ class _Search:
     reason: Reason
     spec: SceneSpec
     tell: Callable[[str], None] | None
+    stopped_by: KeyboardInterrupt | OSError | None = None
 
     def run(self) -> bool:
         """All steps; whether they came to an end."""
@@ -108,6 +152,8 @@ class _Search:
                     return True
         except OutOfRuns:
             pass
+        except (KeyboardInterrupt, OSError) as error:  # Ctrl-C; a full disk
+            self.stopped_by = error
         return False
 
     def _take(self, spec: SceneSpec, what: str) -> bool:

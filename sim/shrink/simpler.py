@@ -14,7 +14,12 @@ _VEHICLE = ("stops", "passengers", "arrive_by_s", "sensors", "onboard", "depart_
 _ROADSIDE = ("sensors", "share", "ssm_period_ms", "x_m", "y_m")
 _FLOW = ("stops", "dwell_s", "start_s", "end_s", "process")
 _WALKERS = ("kind", "start_s", "end_s")
-_FAULT = ("until_s", "senders", "receivers", "topics")
+_FAULT = ("until_s",)
+_WHOM = (
+    "senders",
+    "receivers",
+    "topics",
+)  # of a fault: shorter, never all, which would be another fault
 _PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (("vehicles", _VEHICLE), ("roadside", _ROADSIDE), ("faults", _FAULT))  # fmt: skip
 _DEMAND: tuple[tuple[str, tuple[str, ...]], ...] = (("flows", _FLOW), ("walkers", _WALKERS))
 
@@ -54,6 +59,10 @@ def _simpler(part: Any, keys: tuple[str, ...], where: str) -> Iterator[tuple[str
                 yield f"{where}.{key}.{k}", part.model_copy(update={key: _dropped(value, k)})
     if where.startswith("faults") and part.at_s > 0:
         yield f"{where}.at_s", part.model_copy(update={"at_s": 0.0})
+    for key in _WHOM:
+        value = getattr(part, key, ())
+        for k in range(len(value)) if len(value) > 1 else ():
+            yield f"{where}.{key}.{k}", part.model_copy(update={key: _dropped(value, k)})
     for key in ("origins", "crossings"):
         value = getattr(part, key, ())
         if len(value) > 1:

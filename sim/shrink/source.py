@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -13,9 +14,10 @@ from sim.compose import BACKEND, CARLA
 from sim.log.reader import LogReader
 from sim.recorded import recorded_scene
 from sim.shrink.reason import Reason
-from sim.shrink.run import Shrunk
+from sim.shrink.run import Recorded, Shrunk
 from sim.shrink.text import map_file, write_scene
 from sim.shrink.trial import Trials
+from sim.versions import commit
 from sim.whatif.apply import MARK
 
 
@@ -37,7 +39,38 @@ def failing_scene(source: str, overrides: list[str]) -> tuple[SceneSpec, Path]:
     spec, map_path = recorded_scene(
         header.config_json, header.map_digest, f"{path} (header)", path.resolve().parent
     )
-    return apply_overrides(spec, overrides, str(path)) if overrides else spec, map_path
+    if overrides:
+        file = spec.map.file
+        spec = apply_overrides(spec, overrides, str(path))
+        if spec.map.file != file:
+            map_path = find_map(spec, path.resolve().parent)
+    return spec, map_path
+
+
+def recorded_failures(source: str) -> Recorded | None:
+    """What the run in the log `source` failed for; None for a scene file, or where the run never came to a verdict.
+
+    LogError when it passed.
+    """
+    path = Path(source)
+    if path.suffix != ".mcap":
+        return None
+    reader = LogReader.open(path, recover=True)
+    text = reader.result()
+    if text is None:
+        return None
+    try:
+        criteria = json.loads(text)["criteria"]
+        failed = tuple(str(row["name"]) for row in criteria if not row["passed"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise LogError(
+            f"{path}: its result cannot be read ({error!r}); the log is damaged."
+        ) from None
+    if not failed:
+        raise LogError(
+            f"{path}: the run passed, so there is nothing to shrink; expected the log of a run that failed."
+        )
+    return Recorded(failed, reader.header().commit, commit())
 
 
 def written(path: Path, found: Shrunk, original: SceneSpec, map_path: Path, source: str) -> None:

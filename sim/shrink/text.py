@@ -18,21 +18,27 @@ _LINE = 110  # characters; longer inline tables of [[lists]] get a line each
 def scene_text(spec: SceneSpec, comment: str) -> str:
     """The file's text; `comment` comes first, line by line."""
     table = {"schema_version": spec.schema_version, **spec.model_dump(mode="json", exclude_defaults=True)}  # fmt: skip
-    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    plain = "".join(c if c.isprintable() or c == "\n" else " " for c in comment)  # as TOML wants
+    lines = [f"# {line}".rstrip() for line in plain.split("\n")] if comment else []
     return "\n".join([*lines, *_table(_without_none(table), ())]) + "\n"
 
 
 def write_scene(path: Path, spec: SceneSpec, comment: str) -> None:
     """Write it, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
+    half = half_written(path)
     half.write_text(scene_text(spec, comment), encoding="utf-8")
     half.replace(path)
 
 
+def half_written(path: Path) -> Path:
+    """Where the text lies until it is whole."""
+    return path.with_name(path.name + ".part")
+
+
 def map_file(map_path: Path, roads: Path, folder: Path) -> str:
-    """How a scene in `folder` names its road file: bare from the library's `roads`, else relative."""
-    if map_path.resolve().parent == roads.resolve():
+    """How a scene in `folder` names its road file: bare from the library's `roads`, unless one of that name lies in `folder`, else relative."""
+    if map_path.resolve().parent == roads.resolve() and not (folder / map_path.name).exists():
         return map_path.name
     return os.path.relpath(map_path.resolve(), folder.resolve())
 
