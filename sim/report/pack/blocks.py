@@ -105,7 +105,8 @@ def read_block(source: Source, number: int, directory: Directory, periods: Perio
     """Block `number` of a run."""
     parts = source.block(number)
     path = source.path
-    frames = world.world(path, parts, source.channels("truth/world"), periods.world_ns)
+    truth, described = source.channels("truth/world"), source.channels("truth/actor")
+    frames = world.world(path, parts, truth, described, periods.world_ns)
     plans = {
         vehicle_name(sender): world.plans(path, parts, channel, periods.plan_ns)
         for channel, sender in source.channels("obu/plan").items()

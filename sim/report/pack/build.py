@@ -102,7 +102,7 @@ class _Packer:
                 self._waiting = pool.submit(_deflate, made, self._options.level)
             self._settle()
         about, whole = self.survey.whole(source, result)
-        about["budget"] = self._budget.sentences()
+        about["budget"] = meta.with_events(self._budget.sentences(), self.survey.num_events)
         self._entries |= {key: item.entry for key, item in whole.items()}
         self._deflated |= _deflate(whole, self._options.level)
         made_of = manifest(about, self._entries)

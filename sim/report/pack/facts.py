@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from protocols.errors import LogError
 from protocols.messages import ActorKind
 from protocols.roads.network import F64
+from protocols.sentence import say
 from protocols.v1 import log_pb2
 from sim.log.records import Event
 from sim.radio.fates import I64
@@ -107,7 +108,9 @@ def _event(source: Source, data: bytes) -> Event:
     try:
         proto = log_pb2.Event.FromString(data)
     except DecodeError as error:
-        raise LogError(f"{source.path}: an event cannot be read ({error})") from error
+        raise LogError(
+            say("{log}: an event cannot be read ({why!s})", log=source.path, why=error)
+        ) from error
     values = dict(sorted(proto.value.items()))
     return Event(proto.t_ns, proto.kind, proto.subject, proto.text, values)
 
@@ -119,7 +122,9 @@ def _notes(source: Source, parts: list[Rows]) -> list[tuple[str, str, int, float
             try:
                 proto = log_pb2.Note.FromString(data)
             except DecodeError as error:
-                raise LogError(f"{source.path}: a note cannot be read ({error})") from error
+                raise LogError(
+                    say("{log}: a note cannot be read ({why!s})", log=source.path, why=error)
+                ) from error
             for name, value in zip(proto.name, proto.value, strict=False):
                 out.append((sender, name, t_ns // 1_000_000, value))
     return out
@@ -132,7 +137,9 @@ def _costs(source: Source, parts: list[Rows]) -> list[tuple[str, int, float]]:
         try:
             proto = log_pb2.Timing.FromString(data)
         except DecodeError as error:
-            raise LogError(f"{source.path}: a timing cannot be read ({error})") from error
+            raise LogError(
+                say("{log}: a timing cannot be read ({why!s})", log=source.path, why=error)
+            ) from error
         table = dict(zip(proto.name, proto.cpu_s, strict=False))
         if WHOLE_RUN not in table:
             out += [(name, t_ns // 1_000_000, value) for name, value in table.items()]

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from protocols import codec, topics
 from protocols.errors import LogError
 from protocols.messages import Light
-from protocols.sentence import phrase
+from protocols.sentence import phrase, say
 from sim.log.container import file_descriptor_set
 from sim.log.header import RunHeader
 from sim.log.records import Event
@@ -32,9 +32,13 @@ def result_table(path: Path, text: str | None) -> dict[str, Any]:
     try:
         table = json.loads(text)
     except ValueError as error:
-        raise LogError(f"{path}: the recorded result is not JSON ({error})") from error
+        raise LogError(
+            say("{log}: the recorded result is not JSON ({why!s})", log=path, why=error)
+        ) from error
     if not isinstance(table, dict) or not isinstance(table.get("criteria", []), list):
-        raise LogError(f"{path}: the recorded result is not the table that icv run writes")
+        raise LogError(
+            say("{log}: the recorded result is not the table that icv run writes", log=path)
+        )
     return table
 
 
@@ -130,6 +134,18 @@ def all_messages(total: int, held: int) -> dict[str, Any]:
         en = f"All {held} messages that the log holds can be unfolded; of {total - held} it has only their fates."
         zh = f"日志中的 {held} 条消息均可展开查看；另有 {total - held} 条仅有收发结果。"
     return {"messages": total, "with_bytes": held, "sentence_en": en, "sentence_zh": zh}
+
+
+def with_events(budget: dict[str, Any], total: int) -> dict[str, Any]:
+    """`meta.budget` that also says of a run of very many events that not all are listed."""
+    if total <= MAX_EVENTS:
+        return budget
+    en = f" Of {total} events the first {MAX_EVENTS} are listed."
+    zh = f"共有 {total} 个事件，仅列出前 {MAX_EVENTS} 个。"
+    return budget | {
+        "sentence_en": budget["sentence_en"] + en,
+        "sentence_zh": budget["sentence_zh"] + zh,
+    }
 
 
 def vocabulary(used: Sequence[str]) -> dict[str, Any]:

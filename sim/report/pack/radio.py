@@ -15,12 +15,11 @@ import numpy as np
 
 from protocols.errors import CodecError, LogError
 from protocols.roads.network import U8
+from protocols.sentence import say
 from protocols.wire import read_varint
 from sim.radio.fates import I64, Fate
 from sim.report.pack.columns import Array
 from sim.report.pack.source import Rows, Source
-
-LATENCY_CAP = 65_535
 
 
 class Names:
@@ -118,14 +117,18 @@ class _FateReader:
                 raise CodecError("it is not whole")
             return _Tick(who, *columns)
         except (CodecError, IndexError, ValueError) as error:
-            raise LogError(f"{self._path}: a radio record is damaged ({error})") from error
+            raise LogError(
+                say("{log}: a radio record is damaged ({why!s})", log=self._path, why=error)
+            ) from error
 
     def joined(self, t_ns: I64, ticks: list[_Tick]) -> Radio:
         """All records of a block; LogError when their columns do not fit together."""
         try:
             return self._joined(t_ns, ticks)
         except (CodecError, ValueError) as error:
-            raise LogError(f"{self._path}: a radio record is damaged ({error})") from error
+            raise LogError(
+                say("{log}: a radio record is damaged ({why!s})", log=self._path, why=error)
+            ) from error
 
     def _joined(self, t_ns: I64, ticks: list[_Tick]) -> Radio:
         width = len(self._directory.receivers.names)
@@ -149,11 +152,11 @@ class _FateReader:
         heard = fate == Fate.DELIVERED
         if int(np.count_nonzero(heard)) != late.size or (fate.size and fate.max() > max(Fate)):
             raise CodecError("its fates and latencies do not fit together")
-        latency = np.zeros(fate.size, np.uint16)
-        latency[heard] = np.minimum(late, LATENCY_CAP)
+        latency = np.zeros(fate.size, np.uint32)
+        latency[heard] = late
         plain = tuple(range(width))
         if not fate.size:
-            table, table_us = (np.zeros((0, width), kind) for kind in (np.uint8, np.uint16))
+            table, table_us = (np.zeros((0, width), kind) for kind in (np.uint8, np.uint32))
         elif all(tick.who.order == plain for tick in ticks):
             table, table_us = fate.reshape(-1, width), latency.reshape(-1, width)
         else:
@@ -169,7 +172,7 @@ class _FateReader:
     ) -> tuple[U8, Array]:
         """Fates of records with other receivers or another order: each in its receiver's column."""
         table = np.zeros((int(per_tick.sum()), width), np.uint8)
-        table_us = np.zeros(table.shape, np.uint16)
+        table_us = np.zeros(table.shape, np.uint32)
         row, at = 0, 0
         for tick, count in zip(ticks, per_tick.tolist(), strict=True):
             order = list(tick.who.order)

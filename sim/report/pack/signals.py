@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from protocols.columns import Layout
 from protocols.errors import LogError
+from protocols.sentence import say
 from protocols.v1 import spat_pb2, world_pb2
 from sim.report.pack.columns import Array
 from sim.report.pack.source import Rows
@@ -43,7 +44,9 @@ def spat(path: Path, rows: list[Rows], channels: dict[int, str]) -> dict[str, Ar
             try:
                 proto = spat_pb2.Spat.FromString(data)
             except DecodeError as error:
-                raise LogError(f"{path}: a SPAT cannot be read ({error})") from error
+                raise LogError(
+                    say("{log}: a SPAT cannot be read ({why!s})", log=path, why=error)
+                ) from error
             for phase in proto.phase:
                 end = 0
                 for name in ("likely_end_ns", "min_end_ns", "max_end_ns"):

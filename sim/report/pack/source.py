@@ -20,10 +20,11 @@ from google.protobuf.message import DecodeError
 
 from protocols.errors import LogError
 from protocols.roads.network import I32, Bool
+from protocols.sentence import say
 from protocols.v1 import log_pb2
 from sim.log import header as header_module
 from sim.log.header import RunHeader
-from sim.log.scan import Chunk, Scan, read_chunk, records, scan
+from sim.log.scan import Chunk, Scan, learn, read_chunk, scan
 from sim.radio.fates import I64
 
 BLOCK_NS = 30_000_000_000
@@ -104,17 +105,27 @@ class Source:
         self._kept_bytes = 0
         self._names: dict[int, Name] = {}
         if not found.has_summary:  # channels are described inside the chunks only
-            for chunk in found.chunks[known:]:
-                for _ in records(self._raw(chunk), found, frozenset()):
-                    pass
+            learn(found, known)
         self.header = self._header()
         self.end_ns = max(chunk.end_ns for chunk in found.chunks) - self.header.epoch_ns
-        self.num_blocks = max(self.end_ns, 0) // BLOCK_NS + 1
+        begin_ns = self._begin_ns()
+        if begin_ns < 0:
+            raise LogError(
+                say(
+                    "{log}: a chunk claims to begin {begin_s:.1f} s after the start, expected 0 s or later; the file is "
+                    "damaged, or its messages are stamped by another clock than its header",
+                    log=found.path, begin_s=begin_ns / 1e9,
+                )
+            )  # fmt: skip
+        self.num_blocks = self.end_ns // BLOCK_NS + 1
         if self.num_blocks > MAX_BLOCKS:
             raise LogError(
-                f"{found.path}: a chunk claims to end {self.end_ns / 1e9:.0f} s after the start, expected at most "
-                f"{MAX_BLOCKS * BLOCK_NS / 1e9:.0f} s; the file is damaged"
-            )
+                say(
+                    "{log}: a chunk claims to end {end_s:.0f} s after the start, expected at most {allowed_s:.0f} s; the "
+                    "file is damaged",
+                    log=found.path, end_s=self.end_ns / 1e9, allowed_s=MAX_BLOCKS * BLOCK_NS / 1e9,
+                )
+            )  # fmt: skip
         self._chunks_of = self._by_block()
 
     @classmethod
@@ -125,11 +136,14 @@ class Source:
     def reopened(self) -> Source | None:
         """The same log as it is now, when it was still being written; None when it has not grown."""
         found = scan(self.path, recover=True)
-        if found.lost is not None and found.chunks == self._scan.chunks:
+        before = self._scan.chunks
+        if found.lost is not None and [(c.at, c.length) for c in found.chunks] == [(c.at, c.length) for c in before]:  # fmt: skip
             return None
+        settled = max(0, len(before) - 1)
+        found.chunks[:settled] = before[:settled]  # as `learn` left them
         for ident, channel in self._scan.channels.items():
             found.channels.setdefault(ident, channel)  # described in chunks that are not read again
-        return Source(found, max(0, len(self._scan.chunks) - 1))
+        return Source(found, settled)
 
     @property
     def path(self) -> Path:
@@ -205,9 +219,13 @@ class Source:
         if data is None:
             return None
         try:
-            return log_pb2.RunResult.FromString(data).result_json
+            text = log_pb2.RunResult.FromString(data).result_json
         except DecodeError as error:
-            raise LogError(f"{self.path}: the result cannot be read ({error})") from error
+            raise LogError(
+                say("{log}: the result cannot be read ({why!s})", log=self.path, why=error)
+            ) from error
+        header_module.check_nesting(text, str(self.path), "the result")
+        return text
 
     def timing(self) -> dict[str, float]:
         """What the run cost, by part (ms, s); empty when the log does not say."""
@@ -217,11 +235,18 @@ class Source:
         try:
             proto = log_pb2.Timing.FromString(data)
         except DecodeError as error:
-            raise LogError(f"{self.path}: a timing cannot be read ({error})") from error
+            raise LogError(
+                say("{log}: a timing cannot be read ({why!s})", log=self.path, why=error)
+            ) from error
         table = dict(zip(proto.name, proto.cpu_s, strict=False))
         return table if WHOLE_RUN in table else {}  # a run that broke off has those of its seconds
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _begin_ns(self) -> int:
+        """When the first message was logged; chunks without messages do not say."""
+        times = [chunk.start_ns for chunk in self._scan.chunks if chunk.end_ns]
+        return min(times, default=self.header.epoch_ns) - self.header.epoch_ns
 
     def _blocks_of(self, chunk: Chunk) -> tuple[int, int]:
         """First and last block that a chunk says it has messages in; none when the first is behind the last."""
@@ -236,9 +261,12 @@ class Source:
         spread = sum(cost * max(0, high - low + 1) for cost, (low, high) in zip(costs, spans, strict=True))  # fmt: skip
         if spread > MAX_SPREAD * sum(costs) + FREE_SPREAD:
             raise LogError(
-                f"{self.path}: its {len(spans)} chunks claim to reach over {spread / sum(costs):.0f} blocks of "
-                f"{BLOCK_NS / 1e9:.0f} s each, expected one or two; the file is damaged"
-            )
+                say(
+                    "{log}: its {count} chunks claim to reach over {blocks:.0f} blocks of {block_s:.0f} s each, expected "
+                    "one or two; the file is damaged",
+                    log=self.path, count=len(spans), blocks=spread / sum(costs), block_s=BLOCK_NS / 1e9,
+                )
+            )  # fmt: skip
         out: dict[int, list[int]] = {}
         for k, (low, high) in enumerate(spans):
             for number in range(low, high + 1):
@@ -253,15 +281,21 @@ class Source:
                     rows.raw[rows.begin[at] : rows.end[at]], str(self.path)
                 )
             except DecodeError as error:
-                raise LogError(f"{self.path}: the header cannot be read ({error})") from error
-        raise LogError(f"{self.path}: no header in the first chunk; it was not written by icv run")
+                raise LogError(
+                    say("{log}: the header cannot be read ({why!s})", log=self.path, why=error)
+                ) from error
+        raise LogError(
+            say("{log}: no header in the first chunk; it was not written by icv run", log=self.path)
+        )
 
     def _raw(self, chunk: Chunk) -> bytes:
         try:
             with self.path.open("rb") as file:
                 return read_chunk(file, chunk, self.path)
         except OSError as error:
-            raise LogError(f"{self.path}: cannot be read any more ({error.strerror})") from error
+            raise LogError(
+                say("{log}: cannot be read any more ({why!s})", log=self.path, why=error.strerror)
+            ) from error
 
     def _chunk(self, number: int, chunk: Chunk) -> Rows:
         known = self._kept.get(number)
@@ -284,8 +318,8 @@ class Source:
             places.append(at)
             if len(places) > MAX_RECORDS:
                 raise LogError(
-                    f"{self.path}: a chunk of more than {MAX_RECORDS} records; it was not written by icv run"
-                )
+                    say("{log}: a chunk of more than {allowed} records; it was not written by icv run", log=self.path, allowed=MAX_RECORDS)
+                )  # fmt: skip
             at += _RECORD + length_of(raw, at + 1)[0]
         if at > size:
             places.pop()  # the last record is not whole
@@ -296,7 +330,9 @@ class Source:
         channel = heads["channel"].astype(np.int32)
         strange = set(np.unique(channel).tolist()) - self._scan.channels.keys()
         if strange:
-            raise LogError(f"{self.path}: a message of unknown channel {min(strange)}")
+            raise LogError(
+                say("{log}: a message of unknown channel {channel}", log=self.path, channel=min(strange))
+            )  # fmt: skip
         return Rows(
             raw,
             channel,

@@ -14,6 +14,7 @@ import numpy as np
 
 from protocols.columns import Layout
 from protocols.errors import CodecError, LogError
+from protocols.sentence import say
 from protocols.wire import MAX_ROWS, Field, Kind, read_varint
 from sim.radio.fates import I64
 from sim.report.pack.columns import Array
@@ -97,7 +98,7 @@ class Stack:
         try:
             values: dict[str, Any] = self._layout.unpack(data)
         except CodecError as error:
-            raise LogError(f"{path}: {error}") from error
+            raise LogError(say("{scene}: {what!s}", scene=path, what=error)) from error
         out = []
         for field in self._all:
             column = values[field.name]

@@ -109,6 +109,11 @@ class Survey:
         about["zh"] = meta.in_chinese(about, missing)
         return about, made
 
+    @property
+    def num_events(self) -> int:
+        """Events of all blocks so far."""
+        return sum(len(block.events) for block in self.facts)
+
     def _groups(self, source: Source) -> int:
         """Signal groups; of a run whose road file is not to be had, as many as its first record shows."""
         if self.scene.network is not None:

@@ -1,6 +1,6 @@
 """The tables of a pack: their columns, units and how each is stored.
 
-t in ms since the start, x y z s d in m, angles in rad, speeds in m/s, accelerations in m/s2. `trace`, `plan` and `perceived` are
+t in ms since the start (of `perceived`: when it was sent; `said`: the stamp that the unit gave it), x y z s d in m, angles in rad, speeds in m/s, accelerations in m/s2. `trace`, `plan` and `perceived` are
 tables of one unit each: their names end with it.
 """
 
@@ -16,13 +16,13 @@ WORLD = Table(
     "block",
     (
         _T, ("start", "i32:d:s"),
-        ("id", "i32:d:s"), ("x", _PLACE), ("y", _PLACE), ("yaw", _ANGLE), ("speed", "i16:0.01:s"),
-        ("accel", "i16:0.01:s"), ("hitch", _ANGLE), ("doors", "i8"),
+        ("id", "u32:d:s"), ("x", _PLACE), ("y", _PLACE), ("yaw", _ANGLE), ("speed", "i32:0.01:s"),
+        ("accel", "i32:0.01:s"), ("hitch", _ANGLE), ("doors", "i8"),
     ),
 )  # fmt: skip
 SIGNALS = Table("run", (_T, ("light", "u8")))
 SPAT = Table(
-    "block", (_T, ("group", "i16"), ("light", "u8"), ("remaining", "i16:0.1"))
+    "block", (_T, ("group", "i16"), ("light", "u8"), ("remaining", "i32:0.1"))
 )  # remaining -1: the unit cannot say
 TRACE = Table(
     "run",
@@ -40,8 +40,8 @@ PLAN = Table(
 PERCEIVED = Table(
     "block",
     (
-        _T, ("start", "i32:d:s"),
-        ("x", _PLACE), ("y", _PLACE), ("yaw", _ANGLE), ("speed", "i16:0.01:s"),
+        _T, ("said", "i32:d:s"), ("start", "i32:d:s"),
+        ("x", _PLACE), ("y", _PLACE), ("yaw", _ANGLE), ("speed", "i32:0.01:s"),
         ("length", "i16:0.01:s"), ("width", "i16:0.01:s"), ("sigma", "u16:0.01:s"), ("kind", "u8"),
     ),
 )  # fmt: skip
@@ -53,6 +53,6 @@ MESSAGES = Table(
         ("bytes0", "i32:s"),
     ),
 )  # fmt: skip
-FATES = Table("block", (("fate", "u8"), ("latency_us", "u16:s")))
+FATES = Table("block", (("fate", "u8"), ("latency_us", "u32:s")))
 BYTES = Table("block", (("data", "u8"),))
 SERIES = Table("run", (_T, ("y", "f32:s")))

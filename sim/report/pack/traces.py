@@ -16,12 +16,13 @@ from google.protobuf.message import DecodeError
 from protocols.columns import Layout
 from protocols.errors import CodecError, LogError
 from protocols.roads.network import F64
+from protocols.sentence import say
 from protocols.v1 import world_pb2
 from protocols.wire import read_varint
 from scenarios.criteria.motion import JERK_SPAN_S, WINDOW_S, low_pass
 from sim.report.pack.columns import Array
 from sim.report.pack.stack import Stack
-from sim.report.pack.world import due
+from sim.report.pack.world import due, within_a_turn
 
 PERIOD_NS = 100_000_000
 _COLUMNS = {
@@ -66,11 +67,16 @@ def _head(path: Path, data: bytes) -> tuple[int, int, int]:
     try:
         head.MergeFromString(data[: _first_column(data)])
     except (DecodeError, IndexError, CodecError) as error:
-        raise LogError(f"{path}: a trace cannot be read ({error})") from error
+        raise LogError(
+            say("{log}: a trace cannot be read ({why!s})", log=path, why=error)
+        ) from error
     if not MIN_STEP_NS <= head.step_ns <= MAX_STEP_NS:
         raise LogError(
-            f"{path}: a trace with a row every {head.step_ns} ns, expected {MIN_STEP_NS} to {MAX_STEP_NS}; the file is damaged"
-        )
+            say(
+                "{log}: a trace with a row every {step_ns} ns, expected {least} to {most}; the file is damaged",
+                log=path, step_ns=head.step_ns, least=MIN_STEP_NS, most=MAX_STEP_NS,
+            )
+        )  # fmt: skip
     return head.id, head.start_ns, head.step_ns
 
 
@@ -97,7 +103,8 @@ def table(parts: Sequence[TracePart]) -> dict[str, Array]:
     keep = np.flatnonzero(due(whole["t_ns"], PERIOD_NS))
     felt = jerk(whole["accel"], parts[0].step_ns / 1e9)
     out: dict[str, Array] = {"t": whole["t_ns"][keep] // 1_000_000, "jerk": felt[keep]}
-    return out | {name: whole[name][keep] for name in _COLUMNS}
+    out |= {name: whole[name][keep] for name in _COLUMNS}
+    return out | {name: within_a_turn(out[name]) for name in ("yaw", "hitch")}
 
 
 def jerk(accel_mps2: F64, step_s: float) -> F64:

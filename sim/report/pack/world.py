@@ -1,12 +1,14 @@
 """World, plans and what units perceive, of one block, as tables; actors of the whole run.
 
-Frames are thinned to a period: the first one at or after each multiple of it. Rows of a frame are in the log's order.
+Frames are thinned to a period: the first one at or after each multiple of it; and the first sample of an actor that has gone by the next
+one. Rows of a frame are in the log's order. Angles come out within a half turn either way.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,15 @@ from protocols.columns import Layout
 from protocols.errors import CodecError, LogError
 from protocols.messages import ActorKind, RoadsideSafety
 from protocols.roads.network import Bool
+from protocols.sentence import say
 from protocols.v1 import plan_pb2, rsm_pb2, world_pb2
+from protocols.wire import read_varint
 from sim.radio.fates import I64
 from sim.report.pack.columns import Array
 from sim.report.pack.source import Rows
 from sim.report.pack.stack import Stack
 
+_TURNED = np.pi + 1e-6  # what is stored as f32 may lie a little beyond pi
 _ACTORS = Layout(world_pb2.ActorDescriptions)
 _ACTOR_KEYS = {
     "length_m": "length", "width_m": "width", "height_m": "height", "wheelbase_m": "wheelbase",
@@ -33,15 +38,16 @@ _ACTOR_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Samples of many things at a time: t (F,) ms, start (F+1,) rows, columns (rows,)."""
+    """Samples of many things at a time: t (F,) ms, start (F+1,) rows, columns (rows,), heads (F,)."""
 
     t: I64
     start: I64
     columns: dict[str, Array]
+    heads: dict[str, Array] = field(default_factory=dict)
 
     def table(self) -> dict[str, Array]:
         """With the names of the pack."""
-        return {"t": self.t, "start": self.start, **self.columns}
+        return {"t": self.t, "start": self.start, **self.heads, **self.columns}
 
 
 def due(t_ns: I64, period_ns: int) -> Bool:
@@ -77,7 +83,7 @@ def unpack(path: Path, layout: Layout, data: bytes) -> dict[str, Any]:
     try:
         return layout.unpack(data)
     except CodecError as error:
-        raise LogError(f"{path}: {error}") from error
+        raise LogError(say("{scene}: {what!s}", scene=path, what=error)) from error
 
 
 _WORLD_NAMES = {
@@ -99,17 +105,54 @@ def _frames(
 ) -> Frames:
     """Frames of records whose columns `names` (field -> column) are kept."""
     sizes, columns = stack.read(path, [data for _, data in found])
-    return _as_frames(found, sizes, {column: columns[field] for field, column in names.items()})
+    return _as_frames(found, sizes, {column: columns[name] for name, column in names.items()})
 
 
 def _as_frames(found: list[tuple[int, bytes]], sizes: I64, columns: dict[str, Array]) -> Frames:
     t = np.array([t_ns // 1_000_000 for t_ns, _ in found], np.int64)
+    columns |= {name: within_a_turn(columns[name]) for name in ("yaw", "hitch") if name in columns}
     return Frames(t, np.concatenate(([0], np.cumsum(sizes))), columns)
 
 
-def world(path: Path, rows: list[Rows], channels: Iterable[int], period_ns: int) -> Frames:
-    """Everything that moves."""
-    return _frames(path, records(rows, channels, period_ns), _WORLD, _WORLD_NAMES)
+def within_a_turn(angle: Array) -> Array:
+    """The same directions within (-pi, pi]; those that are there already keep their bits."""
+    out = np.asarray(angle)
+    wide = np.abs(out) > _TURNED
+    if wide.any():
+        out = out.astype(np.float64)
+        out[wide] = np.arctan2(np.sin(out[wide]), np.cos(out[wide]))
+    return out
+
+
+def world(
+    path: Path, rows: list[Rows], channels: Iterable[int], described: Iterable[int], period_ns: int
+) -> Frames:
+    """Everything that moves; `described`: the channels on which actors are described when they first appear."""
+    kept = records(rows, channels, period_ns)
+    frames = _frames(path, kept, _WORLD, _WORLD_NAMES)
+    missed = _missed(path, frames, [t for t, _ in kept], records(rows, described))
+    if not missed:
+        return frames
+    stamps = {t_ns for t_ns, _ in kept} | missed
+    kept = [found for found in records(rows, channels) if found[0] in stamps]
+    return _frames(path, kept, _WORLD, _WORLD_NAMES)
+
+
+def _missed(
+    path: Path, frames: Frames, kept_ns: list[int], described: list[tuple[int, bytes]]
+) -> set[int]:
+    """When those appeared who are not in the next frame that is kept."""
+    out = set()
+    for t_ns, data in described:
+        k = bisect_left(kept_ns, t_ns)
+        if k == len(kept_ns):
+            out.add(t_ns)  # the next frame is another block's
+            continue
+        if kept_ns[k] > t_ns:
+            there = frames.columns["id"][frames.start[k] : frames.start[k + 1]]
+            if not np.isin(unpack(path, _ACTORS, data)["id"], there).all():
+                out.add(t_ns)
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,22 +179,40 @@ def _plan_head(path: Path, data: bytes) -> tuple[int, float]:
     try:
         proto = plan_pb2.Plan.FromString(data)
     except DecodeError as error:
-        raise LogError(f"{path}: a plan cannot be read ({error})") from error
+        raise LogError(
+            say("{log}: a plan cannot be read ({why!s})", log=path, why=error)
+        ) from error
     return proto.num_candidates, proto.cost
 
 
 def seen(path: Path, rows: list[Rows], channel: int, topic: str, period_ns: int) -> Frames:
-    """What one unit says it perceives, in its RSM or SSM."""
+    """What one unit says it perceives, in its RSM or SSM; head `said` (F,) ms: the stamp that the unit gave it."""
     found = records(rows, [channel], period_ns)
     if topic != "v2x/ssm":
-        return _frames(path, found, _RSM, _SEEN_NAMES)
+        frames = _frames(path, found, _RSM, _SEEN_NAMES)
+        stamps = [_stamp(path, data) for _, data in found]
+        return replace(frames, heads={"said": np.array(stamps, np.int64)})
     shared = [_shared(path, data) for _, data in found]
     sizes = np.array([rsm.x_m.size for rsm in shared], np.int64)
     columns = {
-        column: np.concatenate([np.zeros(0), *(getattr(rsm, field) for rsm in shared)])
-        for field, column in _SEEN_NAMES.items()
+        column: np.concatenate([np.zeros(0), *(getattr(rsm, name) for rsm in shared)])
+        for name, column in _SEEN_NAMES.items()
     }
-    return _as_frames(found, sizes, columns)
+    stamps = [rsm.t_ns // 1_000_000 for rsm in shared]
+    return replace(_as_frames(found, sizes, columns), heads={"said": np.array(stamps, np.int64)})
+
+
+def _stamp(path: Path, data: bytes) -> int:
+    """ms of an RSM's own stamp, without its columns where the stamp stands first, as it does in ours."""
+    try:
+        if data[:1] == b"\x08":
+            _, end = read_varint(data, 1)
+            data = data[:end]
+        return int(rsm_pb2.RoadsideSafety.FromString(data).t_ns) // 1_000_000
+    except (DecodeError, CodecError, IndexError) as error:
+        raise LogError(
+            say("{log}: an RSM cannot be read ({why!s})", log=path, why=error)
+        ) from error
 
 
 def _shared(path: Path, data: bytes) -> RoadsideSafety:
@@ -159,7 +220,7 @@ def _shared(path: Path, data: bytes) -> RoadsideSafety:
     try:
         return sharing.as_rsm(sharing.unpack(data))
     except CodecError as error:
-        raise LogError(f"{path}: {error}") from error
+        raise LogError(say("{scene}: {what!s}", scene=path, what=error)) from error
 
 
 def actors(path: Path, found: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
