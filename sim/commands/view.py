@@ -52,7 +52,7 @@ def view(
         bool, typer.Option("--no-browser", help="Only serve; print the address.")
     ] = False,
 ) -> None:
-    """Show runs in the browser, until Ctrl-C: one log, all logs in a folder, or a run in progress."""
+    """Show runs in the browser, until Ctrl-C. One log, all logs in a folder, or a run in progress."""
     if live is not None and what is not None:
         raise typer.BadParameter("give a log or folder, or --live ADDRESS, not both.")
     if keys is not None and live is None:

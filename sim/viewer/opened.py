@@ -143,7 +143,7 @@ class OpenRun:
         about, whole = self._survey.whole(source, result)
         facts = self._survey.facts
         total, held = sum(block.messages for block in facts), sum(block.held for block in facts)
-        about["budget"] = meta.all_messages(total, held)
+        about["budget"] = meta.with_events(meta.all_messages(total, held), self._survey.num_events)
         about["live"] = self.is_live
         if self.is_live:
             about["lost"] = self._survey.scene.lost or None

@@ -57,9 +57,11 @@ def _make(root: Path) -> None:
         write_report(log, reports / f"{name}.html")
     logs = {name: runs / name / "run.mcap" for name, _, _ in _RUNS}
     write_report(logs["plain"], reports / "compared.html", logs["silent"])
+    write_report(logs["plain"], reports / "maps.html", logs["island"])
     whole = logs["plain"].read_bytes()
     (runs / "cut.mcap").write_bytes(whole[: len(whole) * 2 // 3])
     write_report(runs / "cut.mcap", reports / "cut.html")
+    write_report(logs["plain"], reports / "ended.html", runs / "cut.mcap")
     (root / "evil").mkdir()
     evil(root / "evil")
     write_report(root / "evil" / "run.mcap", reports / "evil.html")
@@ -118,7 +120,7 @@ def look(browser: Browser, screens: Path) -> Iterator[Callable[..., ViewerPage]]
 
 @pytest.fixture
 def report(root: Path, look: Callable[..., ViewerPage]) -> Callable[..., ViewerPage]:
-    """Opens a report by its name: plain, silent, island, compared, cut, evil; `at` is what follows the `#`."""
+    """Opens a report by its name: plain, silent, island, compared, maps, ended, cut, evil; `at` is what follows the `#`."""
 
     def open_report(name: str, at: str = "", **options: Any) -> ViewerPage:
         address = (root / "reports" / f"{name}.html").as_uri()

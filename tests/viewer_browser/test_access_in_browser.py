@@ -131,7 +131,7 @@ def test_a_message_beside_the_same_one_of_the_other_run(report: Report) -> None:
 
 
 def test_a_run_that_has_written_nothing_yet_says_so(
-    root: Path, tmp_path: Path, look: Report, start: Callable[..., Process]
+    root: Path, tmp_path: Path, start: Callable[..., Process], look: Report
 ) -> None:
     data = (root / "runs" / "plain" / "run.mcap").read_bytes()
     log = tmp_path / "run.mcap"

@@ -43,6 +43,7 @@ def test_figures_are_those_of_the_english_sentence(report: Report) -> None:
     sentences = view.page.locator(".p-criteria .p-sentence")
     figures = [sorted(re.findall(r"\d+(?:\.\d+)?%?", text)) for text in _english(sentences.all_inner_texts())]  # fmt: skip
     view.press("l")
+    expect(sentences.first).to_have_text(HAN)
     chinese = [re.sub("95 百分位数", "", text).replace("P95", "") for text in sentences.all_inner_texts()]  # fmt: skip
     assert [sorted(re.findall(r"\d+(?:\.\d+)?%?", text)) for text in chinese] == figures
 

@@ -45,5 +45,5 @@ export default defineConfig({
       },
     },
   ],
-  test: { include: ["test/**/*.test.ts", "src/**/*.test.ts"], environment: "node", css: true },
+  test: { include: ["test/**/*.test.ts", "src/**/*.test.ts"], environment: "node", css: true, testTimeout: 30_000 },
 });

@@ -1,6 +1,7 @@
 // What the whole page shares: runs, the clock, what is selected, how it is shown.
 import type { App, Listener } from "./model";
 import type { SceneRun } from "./data/run";
+import type { View } from "./hash";
 import { text, type Language } from "./i18n/index";
 import { recall, remember } from "./memory";
 
@@ -8,7 +9,7 @@ export type Mode = "overlay" | "split" | "single";
 export type Theme = "light" | "dark";
 export const LAYERS = ["labels", "trails", "plans", "perceived", "signals", "coverage", "differences", "minimap"] as const;
 export type LayerName = (typeof LAYERS)[number];
-type Topic = Parameters<App["on"]>[0] | "play" | "view";
+type Topic = Parameters<App["on"]>[0] | "play" | "view" | "show";
 
 export const MIN_SPEED = 0.1;
 export const MAX_SPEED = 20;
@@ -32,6 +33,11 @@ export class ViewerApp implements App {
   selectedUnit: string | null = null;
   selectedMessage: { block: number; row: number } | null = null;
   readonly layers: Record<LayerName, boolean>;
+  /** Where the camera is; who shows a tab. Set by the parts that know. */
+  look: (() => View) | null = null;
+  openTab: ((key: string) => void) | null = null;
+  /** Where a link wants the camera; taken by the scene. */
+  wantedView: View | null = null;
   /** Milliseconds of script in the last frame, and whether everything it needed was there. */
   readonly frame = { script: 0, count: 0, complete: false, timeMs: -1 };
 
@@ -119,7 +125,9 @@ export class ViewerApp implements App {
     this.setSpeed(list[0] ?? this.speed);
   }
 
+  /** Selects; the scene moves there if it is out of sight, also when it is selected already. */
   select(actor: number | null): void {
+    if (actor !== null) this.tell("show");
     if (actor === this.selected) return;
     this.selected = actor;
     if (actor === null) this.following = false;
@@ -127,6 +135,7 @@ export class ViewerApp implements App {
   }
 
   selectUnit(unit: string | null): void {
+    if (unit !== null) this.tell("show");
     if (unit === this.selectedUnit) return;
     this.selectedUnit = unit;
     this.tell("selection");
@@ -142,6 +151,11 @@ export class ViewerApp implements App {
   follow(on: boolean): void {
     this.following = on && this.selected !== null;
     this.tell("view");
+  }
+
+  lookAt(view: View): void {
+    this.wantedView = view;
+    this.follow(false);
   }
 
   setLanguage(language: Language): void {

@@ -1,6 +1,6 @@
 // Keeps the address a link to the present moment, and goes where an address points.
 import type { ViewerApp } from "./app";
-import { formatHash, parseHash } from "./hash";
+import { formatHash, isWhole, parseHash } from "./hash";
 
 const SETTLE_MS = 300; // browsers refuse addresses that change too often
 const PLAYING_MS = 2000;
@@ -19,27 +19,28 @@ function actorOf(app: ViewerApp, text: string | null): number | null {
 }
 
 function hashNow(app: ViewerApp): string {
-  return formatHash({ timeMs: app.timeMs, selected: nameOf(app), unit: app.selectedUnit, message: app.selectedMessage, tab: app.tab, mode: app.other ? app.mode : null, language: app.language });
+  return formatHash({ timeMs: app.timeMs, selected: nameOf(app), unit: app.selectedUnit, message: app.selectedMessage, tab: app.tab, mode: app.other ? app.mode : null, language: app.language, view: app.following ? null : (app.look?.() ?? null) });
 }
 
 /** Applies the address, keeps it current, and gives a function that makes a link to now. */
 export function bindPlace(app: ViewerApp): () => string {
   let timer = 0;
-  let mine = "";
   const go = (): void => {
     const place = parseHash(location.hash);
     if (place.timeMs !== null) app.seek(place.timeMs);
-    if (place.selected !== null) app.select(actorOf(app, place.selected));
-    if (place.unit !== null) app.selectUnit(app.run.meta.units.includes(place.unit) ? place.unit : null);
-    if (place.message) app.selectMessage(place.message);
+    const all = isWhole(place);
+    if (place.selected !== null || all) app.select(actorOf(app, place.selected));
+    if (place.unit !== null || all) app.selectUnit(place.unit !== null && app.run.meta.units.includes(place.unit) ? place.unit : null);
+    if (place.message || all) app.selectMessage(place.message);
+    if (place.tab !== null) app.openTab?.(place.tab);
+    if (place.view) app.lookAt(place.view);
     if (place.language) app.setLanguage(place.language);
     if (place.mode && app.other) app.setMode(place.mode);
   };
   const write = (): void => {
     timer = 0;
-    mine = hashNow(app);
     try {
-      history.replaceState(history.state, "", mine);
+      history.replaceState(history.state, "", hashNow(app));
     } catch {
       // an address that may not change still opens
     }
@@ -53,9 +54,15 @@ export function bindPlace(app: ViewerApp): () => string {
   };
   go();
   for (const what of ["time", "selection", "message", "language", "view", "play"] as const) app.on(what, later);
-  window.addEventListener("hashchange", () => {
-    if (location.hash !== mine) go();
+  let seen = "";
+  app.addDrawer(() => {
+    const view = app.following ? null : app.look?.();
+    const now = view ? `${view.x} ${view.y} ${view.scale}` : "";
+    if (now !== seen) later();
+    seen = now;
+    return true;
   });
+  window.addEventListener("hashchange", go); // what `write` puts there causes none
   return () => {
     write();
     return location.href;

@@ -3,7 +3,8 @@ import { completeMeta, readManifest } from "../src/data/manifest";
 import { Lru } from "../src/data/lru";
 import { panelStrings } from "../src/i18n/panels";
 import { shellStrings } from "../src/i18n/shell";
-import { clock, momentsOf, neighbour } from "../src/shell/moments";
+import { text } from "../src/i18n/index";
+import { clock, momentName, momentsOf, neighbour } from "../src/shell/moments";
 
 test("failed criteria and events are moments in order of time; those that passed or have no time are not", () => {
   const criterion = { passed: false, sentence: "s", value: 1, limit: 0, unit: "", where: "" };
@@ -18,6 +19,12 @@ test("failed criteria and events are moments in order of time; those that passed
   expect(neighbour(moments, 3000, -1)).toBeNull();
 });
 
+test("what happened to nobody in particular names nobody", () => {
+  const [moment] = momentsOf(completeMeta({ events: [{ t_s: 5, kind: "signal_rule", subject: "0", text: "J1.bus_east", values: {} }] }));
+  const app = { t: (key: string) => text("en", key), language: "en" as const, run: { meta: { zh: {} } }, other: null };
+  expect(momentName(app as unknown as Parameters<typeof momentName>[0], moment!)).toBe("signal rule broken");
+});
+
 test("times", () => {
   expect([clock(0), clock(59_990), clock(60_000), clock(3_723_400)]).toEqual(["0:00.0", "0:59.9", "1:00.0", "1:02:03.4"]);
 });
@@ -25,7 +32,7 @@ test("times", () => {
 test("both languages say the same things", () => {
   for (const strings of [shellStrings, panelStrings]) {
     expect(Object.keys(strings.zh).sort()).toEqual(Object.keys(strings.en).sort());
-    const holes = (text: string): string[] => (text.match(/\{\w+\}/g) ?? []).sort();
+    const holes = (words: string): string[] => (words.match(/\{\w+\}/g) ?? []).sort();
     for (const key of Object.keys(strings.en)) expect(holes(strings.zh[key]), key).toEqual(holes(strings.en[key]));
   }
 });

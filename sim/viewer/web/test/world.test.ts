@@ -3,7 +3,9 @@ import { sectionInfo } from "../src/data/server";
 import { lastAtOrBefore, lerpAngle, rowsOfActor, WorldAt } from "../src/data/world";
 import { actor, TinyRun } from "./support/tiny_run";
 
-const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
+const settled = async (): Promise<void> => {
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 30)); // in turns: a busy machine has more to do in each
+};
 
 async function here(run: TinyRun): Promise<void> {
   await Promise.all([0, 1].map((k) => run.block("world", k)));
@@ -49,6 +51,16 @@ describe("between frames", () => {
     expect(world.x[world.at.get(2)!]).toBeCloseTo(11, 6);
     world.update(200);
     expect([...world.at.keys()].sort()).toEqual([2, 3]);
+  });
+
+  test("who is put somewhere else is not drawn on the way there", async () => {
+    const run = await TinyRun.make([{ t: 0, rows: [{ id: 1, x: 0, y: 0, yaw: 0 }] }, { t: 200, rows: [{ id: 1, x: 60, y: 0, yaw: 0 }] }], [actor(1)]);
+    await here(run);
+    const world = new WorldAt(run);
+    for (const [t, x] of [[0, 0], [100, 0], [199, 0], [200, 60]]) {
+      world.update(t);
+      expect(world.x[0]).toBe(x);
+    }
   });
 
   test("an actor that the list does not know is left out", async () => {

@@ -1,6 +1,6 @@
 // A run whose sections come from somewhere: decoding, the cache of blocks, and what is loading.
 import type { Columns, Meta, Run } from "../model";
-import { bytesOf, decodeSection, inflate, type SectionInfo } from "./columns";
+import { bytesOf, DataError, decodeSection, inflate, type SectionInfo } from "./columns";
 import { Lru } from "./lru";
 import type { Manifest } from "./manifest";
 
@@ -48,6 +48,14 @@ export abstract class SectionRun implements SceneRun {
   protected get isGrowing(): boolean {
     return false;
   }
+
+  /** Whether it cannot be reached for now: what fails then may be had later. */
+  get isAway(): boolean {
+    return false;
+  }
+
+  /** Why a part of it cannot be read; the last such reason. */
+  problem: DataError | null = null;
 
   get meta(): Meta {
     return this.manifest.meta;
@@ -118,7 +126,7 @@ export abstract class SectionRun implements SceneRun {
       if (!this.loading.has(key)) void this.load(name, key).catch(() => undefined);
       return there; // better than nothing, until the newer one has come
     }
-    if (this.isGrowing && this.failed.has(key)) return undefined;
+    if ((this.isGrowing || this.isAway) && this.failed.has(key)) return undefined;
     if (!this.has(name) || !Object.hasOwn(this.manifest.sections, key) || this.failed.has(key)) return null;
     if (!this.loading.has(key)) void this.load(name, key).catch(() => undefined);
     return undefined;
@@ -155,7 +163,12 @@ export abstract class SectionRun implements SceneRun {
       (error: unknown) => {
         this.failed.add(key);
         this.stale.delete(key);
-        if (!this.isGrowing) console.warn(`section ${key}: ${error instanceof Error ? error.message : String(error)}`);
+        if (!this.isGrowing && !this.isAway) {
+          const why = error instanceof Error ? error.message : String(error);
+          const chinese = error instanceof DataError ? error.chinese : "";
+          this.problem = new DataError(`${key}: ${why}`, chinese && `${key}：${chinese}`);
+          console.warn(`section ${this.problem.message}`);
+        }
         this.settled(key);
       },
     );
@@ -164,6 +177,13 @@ export abstract class SectionRun implements SceneRun {
 
   private settled(key: string): void {
     this.loading.delete(key);
+    for (const listener of this.arrivals) listener();
+  }
+
+  /** What could not be had is asked for again. */
+  protected retry(): void {
+    this.failed.clear();
+    this.problem = null;
     for (const listener of this.arrivals) listener();
   }
 

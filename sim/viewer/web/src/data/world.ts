@@ -49,6 +49,12 @@ export function rowsOfActor(block: Columns, actor: number): Int32Array {
   return rows;
 }
 
+/** Whether a row is further from the other than driving explains: put somewhere else, it was nowhere between. */
+function hasJumped(p: Columns, row: number, q: Columns, other: number, dt: number): boolean {
+  const speed = Math.max(Math.abs(p.speed[row]), Math.abs(q.speed[other]));
+  return Math.hypot(q.x[other] - p.x[row], q.y[other] - p.y[row]) > 2 + 2 * speed * dt + 5 * dt * dt;
+}
+
 interface Frame { block: Columns; index: number; t: number }
 
 /** The world at one moment. Arrays are used again from moment to moment; the first `count` entries hold. */
@@ -138,7 +144,7 @@ export class WorldAt {
       const actor = this.byId.get(p.id[row]);
       if (!actor) continue;
       const other = b ? this.next.get(actor.id) : undefined;
-      if (b && other !== undefined && f > 0) {
+      if (b && other !== undefined && f > 0 && !hasJumped(p, row, b.block, other, (b.t - a.t) / 1000)) {
         const q = b.block;
         this.x[n] = p.x[row] + (q.x[other] - p.x[row]) * f;
         this.y[n] = p.y[row] + (q.y[other] - p.y[row]) * f;

@@ -38,6 +38,7 @@ const TEXT: Record<string, [en: string, zh: string]> = {
   "criteria.open": ["Go to the moment", "转到该时刻"],
   "criteria.numbers": ["Numbers per vehicle", "各车指标"],
   "criteria.no_numbers": ["No numbers per vehicle in this run.", "本次运行没有各车指标。"],
+  "criteria.none": ["No criteria were judged.", "没有判据得到评判。"],
   "criteria.later": ["Criteria are judged when the run has ended.", "运行结束后给出各项判据的结论。"],
   "criteria.metric": ["metric", "指标"],
 
@@ -105,6 +106,7 @@ const TEXT: Record<string, [en: string, zh: string]> = {
   "messages.no_fates": ["Who heard it is not recorded.", "没有记录接收情况。"],
   "messages.not_on_air": ["Not sent by radio: it stays within its unit or goes by wire.", "不经无线发送：在单元内部或经有线传输。"],
   "messages.no_receivers": ["Nobody else was there to hear it.", "没有其他接收方。"],
+  "messages.failed": ["This message could not be read now:", "现在无法读取此消息："],
   "messages.no_bytes": ["The bytes of this message are not here.", "此处没有这条消息的字节。"],
   "messages.no_schema": ["The type of this message is not known to this page.", "本页不认识此消息类型。"],
   "messages.open_sender": ["Show the sender", "查看发送方"],
@@ -190,6 +192,7 @@ const TEXT: Record<string, [en: string, zh: string]> = {
   "actor.accel": ["acceleration", "加速度"],
   "actor.jerk": ["jerk", "加加速度"],
   "actor.position": ["x, y of rear axle", "后轴 x、y"],
+  "actor.place": ["x, y", "x、y"],
   "actor.yaw": ["yaw", "横摆角"],
   "actor.hitch": ["hitch angle", "铰接角"],
   "actor.lane": ["lane (index)", "车道（序号）"],

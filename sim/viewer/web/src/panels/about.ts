@@ -2,7 +2,7 @@
 import type { App, Run } from "../model";
 import { recorded } from "../i18n/recorded";
 import { el } from "./dom";
-import { clock } from "./format";
+import { clock } from "../shell/moments"; // the same as beside the line of time
 import { panelOf, redrawOnGrowth } from "./frame";
 
 const KEYS: [keys: string, text: string][] = [
@@ -15,8 +15,10 @@ const KEYS: [keys: string, text: string][] = [
   ["+ -", "help.zoom"],
   ["0", "help.fit"],
   ["F", "help.follow"],
+  ["N B", "help.next"],
   ["Esc", "help.esc"],
   ["L", "help.language"],
+  ["T", "help.theme"],
   ["P", "help.panels"],
   ["?", "help.help"],
   ["↑ ↓", "about.key.list"],

@@ -96,6 +96,7 @@ function actorView(context: Context, view: HTMLElement, actor: Actor): () => voi
   view.append(facts.root);
   if (!actor.name) for (const key of ["jerk", "lane", "sd", "command", "steer"]) facts.hide(key);
   if (!actor.rear_length) facts.hide("hitch");
+  if (actor.wheelbase <= 0 || actor.kind_name.toLowerCase() === "pedestrian") facts.name("position", app.t("actor.place")); // no axle to measure at
   if (actor.kind < 4 || actor.kind > 6) facts.hide("doors"); // buses and shuttles have doors
 
   let isTold = true;
@@ -145,7 +146,7 @@ function showState(app: App, facts: FactList, state: ActorState | null, trace: C
   facts.set("speed", `${fixed(speed, 2)} m/s · ${fixed(speed * 3.6, 1)} km/h`);
   facts.set("accel", `${fixed(traced("accel") ?? state.accel, 2)} m/s²`);
   facts.set("jerk", `${fixed(traced("jerk"), 2)} m/s³`);
-  facts.set("position", `${fixed(state.x, 2)}, ${fixed(state.y, 2)} m`);
+  facts.set("position", `${fixed(traced("x") ?? state.x, 2)}, ${fixed(traced("y") ?? state.y, 2)} m`);
   facts.set("yaw", degrees(traced("yaw") ?? state.yaw));
   facts.set("hitch", degrees(state.hitch));
   facts.set("lane", traced("lane") === undefined ? "–" : String(traced("lane")));
@@ -163,6 +164,7 @@ interface FactList {
   root: HTMLElement;
   set(key: string, text: string): void;
   hide(key: string): void;
+  name(key: string, text: string): void;
 }
 
 function factList(app: App, keys: string[]): FactList {
@@ -177,6 +179,7 @@ function factList(app: App, keys: string[]): FactList {
   return {
     root,
     set: (key, text) => setText(values.get(key)![1], text),
+    name: (key, text) => setText(values.get(key)![0], text),
     hide: (key) => ((values.get(key)![0].parentElement as HTMLElement).hidden = true),
   };
 }
@@ -295,7 +298,7 @@ function talkView(context: Context, view: HTMLElement, unit: string): () => void
     sent.show(
       [...own.values()].sort((a, b) => a.topic - b.topic).map((talk) => {
         const line = traffic.line(talk.at);
-        return { at: talk.at, cells: [meta.topics[talk.topic]!, `${fixed(now - talk.t, 0)} ms`, line?.rows ? `${line.heard} / ${line.heard + line.lost}` : app.t("actor.not_on_air")] };
+        return { at: talk.at, cells: [meta.topics[talk.topic]!, `${fixed(now - talk.t, 0)} ms`, line?.rows ? `${line.heard} / ${line.heard + line.lost}` : (meta.topics[talk.topic] ?? "").startsWith("v2x/") ? "–" : app.t("actor.not_on_air")] };
       }),
     );
     heard.show(

@@ -13,10 +13,19 @@ export interface ActorState {
   doors: number;
 }
 
-/** Row range of the frame at or before `ms` in a table with `t` and `start`; null before the first. */
-export function frameAt(table: Columns, ms: number): { t: number; start: number; end: number } | null {
+/** Row range of the frame at or before `ms` in a table with `t` and `start`, and when it was so (`said`); null before the first. */
+export function frameAt(table: Columns, ms: number): { t: number; said: number; start: number; end: number } | null {
   const frame = lastAtOrBefore(table.t!, ms + 0.5);
-  return frame < 0 ? null : { t: table.t![frame]!, start: table.start![frame]!, end: table.start![frame + 1]! };
+  return frame < 0 ? null : { t: table.t![frame]!, said: stampOf(table, frame), start: table.start![frame]!, end: table.start![frame + 1]! };
+}
+
+const CLOCK_MS = 1000; // a stamp farther from the moment of sending comes from a clock that is wrong
+
+/** When what a unit says was so, ms: the stamp that it gave it, as far as its clock can be believed; else when it was sent. */
+export function stampOf(table: Columns, frame: number): number {
+  const said = table.said?.[frame];
+  const sent = table.t![frame]!;
+  return said !== undefined && Math.abs(said - sent) <= CLOCK_MS ? said : sent;
 }
 
 /** The actor's row in a block of the world; null when it is not there (yet, or no more). */
@@ -67,8 +76,8 @@ export function beliefsAt(perceived: Columns, actor: Actor, state: ActorState, m
   const frame = frameAt(perceived, ms);
   if (!frame || ms - frame.t > 2000) return [];
   const beliefs: Belief[] = [];
-  // What was said at frame.t is compared with where the actor was then: speed carries it back along its course.
-  const back = ((frame.t - state.t) / 1000) * state.speed;
+  // What was said is compared with where the actor was then: speed carries it back along its course.
+  const back = ((frame.said - state.t) / 1000) * state.speed;
   for (const body of bodies(actor, state)) {
     let best: Belief | null = null;
     let near = GATE_M;
@@ -79,7 +88,7 @@ export function beliefsAt(perceived: Columns, actor: Actor, state: ActorState, m
       if (distance >= near) continue;
       near = distance;
       best = {
-        ageMs: ms - frame.t,
+        ageMs: ms - frame.said,
         isRear: body.isRear,
         errorM: distance,
         speedErrorMps: perceived.speed![row]! - Math.abs(state.speed),

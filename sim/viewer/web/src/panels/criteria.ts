@@ -49,6 +49,7 @@ export function failedFirst(criteria: Criterion[]): Criterion[] {
 }
 
 function criteriaList(app: App): HTMLElement {
+  if (!app.run.meta.criteria.length) return el("p", { class: "p-muted" }, app.t("criteria.none"));
   const list = el("ul", { class: "p-criteria", "aria-label": app.t("panel.criteria") });
   for (const criterion of failedFirst(app.run.meta.criteria)) list.append(criterionItem(app, criterion));
   return list;
@@ -88,7 +89,7 @@ function valueText(app: App, criterion: Criterion): string {
   if (criterion.value === null && criterion.limit === null) return "";
   const unit = criterion.unit ? ` ${unitText(criterion.unit)}` : "";
   const limit = criterion.limit === null ? "" : ` · ${app.t("criteria.limit")} ${figure(criterion.limit)}${unit}`;
-  return `${figure(criterion.value)}${unit}${limit}`;
+  return `${figure(criterion.value)}${criterion.value === null ? "" : unit}${limit}`;
 }
 
 /** The vehicle a criterion speaks of, as actor id: its name occurs as a word in the criterion's name, place or sentence. */

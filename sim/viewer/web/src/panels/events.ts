@@ -16,6 +16,7 @@ interface Memory {
 /** Background traffic coming and going: many, and seldom what one looks for. */
 const ROUTINE = new Set(["spawned", "arrived"]);
 const NOTABLE = "notable";
+const NOBODY = "0"; // ids of actors begin at 1
 
 /** Events that pass; `kind` empty for all, "notable" for all but routine; `text` as words that must all occur in kind, subject or text, or
  * in what the page makes of them (`shown`). */
@@ -53,6 +54,7 @@ export function eventName(app: App, kind: string): string {
 }
 
 function subjectText(app: App, subject: string): string {
+  if (subject === NOBODY) return "";
   const actor = app.run.meta.actors.find((each) => String(each.id) === subject);
   return actor ? actor.name || `${kindName(app, actor.kind_name)} ${actor.id}` : subject;
 }
@@ -106,7 +108,7 @@ export const eventsPanel = panelOf<Memory>(
       if (actor !== null) app.select(actor);
     };
     const list = new VirtualRows(scroller, body, {
-      height: 26,
+      height: 42,
       create: () => {
         const row = el("div", { class: "p-event", role: "row" });
         for (const name of ["p-when", "p-kind", "p-subject", "p-text"]) row.append(el("span", { class: name, role: "gridcell" }));

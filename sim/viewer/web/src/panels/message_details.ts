@@ -13,8 +13,6 @@ import { byReceiver, DELIVERED, type FateMatrix, type MessageAt, type MessageLin
 import { compareWithTwin, type Twin } from "./twin_message";
 import { VirtualRows } from "./virtual_rows";
 
-const LATENCY_CAP_US = 65535;
-
 /** Draws into `host`; the returned function shows another message, or none. */
 export function detailsView(context: Context, host: HTMLElement, traffic: Traffic): (at: MessageAt | null) => Promise<void> {
   const { app } = context;
@@ -34,6 +32,7 @@ export function detailsView(context: Context, host: HTMLElement, traffic: Traffi
     const line = traffic.line(at);
     if (!isCurrent()) return;
     if (!line) {
+      host.setAttribute("data-failed", "");
       host.replaceChildren(el("p", { class: "p-muted" }, app.t("messages.gone")));
       return;
     }
@@ -42,10 +41,17 @@ export function detailsView(context: Context, host: HTMLElement, traffic: Traffi
     const what = el("div", { class: "p-what" });
     host.replaceChildren(header(app, traffic, at, line, actions), who, what);
     host.scrollTop = 0;
-    const [fates, bytes] = await Promise.all([orNull(traffic.fates(at)), orNull(app.run.bytes(at.block, at.row))]);
+    let problem = "";
+    const failed = (error: unknown): null => ((problem = error instanceof Error ? error.message : String(error)), null);
+    const [fates, bytes] = await Promise.all([traffic.fates(at).catch(failed), app.run.bytes(at.block, at.row).catch(failed)]);
     if (!isCurrent()) return;
+    host.toggleAttribute("data-failed", problem !== "");
+    if (problem) {
+      who.append(el("p", { class: "p-note" }, app.t("messages.failed"), " ", problem));
+      return;
+    }
     const message = bytes ? decode(app, line, bytes) : null;
-    if (line.rows === 0) who.append(el("p", { class: "p-muted" }, app.t("messages.not_on_air")));
+    if (line.rows === 0) who.append(el("p", { class: "p-muted" }, app.t((app.run.meta.topics[line.topic] ?? "").startsWith("v2x/") ? "messages.no_fates" : "messages.not_on_air")));
     else if (fates) who.append(...receivers(app, line, fates, message, ends));
     else who.append(el("p", { class: "p-muted" }, app.t("messages.no_fates")));
     const twin = await orNull(compareWithTwin(app, line, message, isCurrent));
@@ -74,7 +80,7 @@ function header(app: App, traffic: Traffic, at: MessageAt, line: MessageLine, ac
     { class: "p-details-head" },
     el("h3", {}, meta.topics[line.topic] ?? "?"),
     el("button", { type: "button", class: "p-link", title: app.t("messages.open_sender"), onclick: () => app.selectUnit(meta.units[line.sender] ?? null) }, meta.units[line.sender] ?? "?"),
-    el("span", { class: "p-muted" }, `#${line.seq} · ${bytesText(line.size)}${line.rows <= 1 ? "" : ` · ${line.rows} ${app.t("messages.rows_unit")}`}`),
+    el("span", { class: "p-muted" }, `#${line.seq} · ${line.size ? bytesText(line.size) : "–"}${line.rows <= 1 ? "" : ` · ${line.rows} ${app.t("messages.rows_unit")}`}`),
     el("button", { type: "button", title: app.t("messages.seek"), onclick: () => app.seek(line.t) }, clock(line.t, 3)),
     el("button", { type: "button", title: app.t("messages.previous"), "aria-label": app.t("messages.previous"), onclick: () => step(-1) }, "‹"),
     el("button", { type: "button", title: app.t("messages.next"), "aria-label": app.t("messages.next"), onclick: () => step(1) }, "›"),
@@ -96,7 +102,7 @@ async function neighbour(traffic: Traffic, at: MessageAt, line: MessageLine, dir
 }
 
 function latency(app: App, us: number): string {
-  return us >= LATENCY_CAP_US ? `≥ ${fixed(LATENCY_CAP_US / 1000, 1)} ms` : us > 0 ? `${fixed(us / 1000, 2)} ms` : app.t("messages.at_once");
+  return us > 0 ? `${fixed(us / 1000, 2)} ms` : app.t("messages.at_once");
 }
 
 function receivers(app: App, line: MessageLine, matrix: FateMatrix, message: MessageNode | null, ends: (() => void)[]): HTMLElement[] {

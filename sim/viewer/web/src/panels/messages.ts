@@ -51,8 +51,9 @@ export const messagesPanel = panelOf<Memory>(
       row.id = `p-message-${index}`;
       if (isOpen) setAttribute(scroller, "aria-activedescendant", row.id);
       const { topics, units } = app.run.meta;
-      const texts = [clock(line.t, 2), topics[line.topic] ?? "?", units[line.sender] ?? "?", String(line.seq), bytesText(line.size), line.rows > 1 ? String(line.rows) : "", line.rows ? String(line.heard) : "–", line.lost ? String(line.lost) : ""];
+      const texts = [clock(line.t, 2), topics[line.topic] ?? "?", units[line.sender] ?? "?", String(line.seq), line.size ? bytesText(line.size) : "–", line.rows > 1 ? String(line.rows) : "", line.rows ? String(line.heard) : "–", line.lost ? String(line.lost) : ""];
       for (let i = 0; i < texts.length; i++) setText(row.children[i]!, texts[i]!);
+      for (const i of [1, 2]) setAttribute(row.children[i]!, "title", texts[i]!);
     }
 
     function markTime(row: HTMLElement, index: number): void {
@@ -208,6 +209,7 @@ export const messagesPanel = panelOf<Memory>(
     context.on("live", () => {
       traffic.forgetLast();
       void run(true);
+      if (app.selectedMessage && details.hasAttribute("data-failed")) void show(app.selectedMessage);
     });
     context.onTime(() => isShown(host) && atPlayhead(), 12);
     void run();

@@ -354,7 +354,7 @@ function titles(app: App, chart: Chart): { title: string; names: string[] } {
     const own = rest[index]!;
     return [own.includes(vehicle) ? "" : vehicle, own].filter(Boolean).join(" · ");
   });
-  const shared = [head, tail].filter(Boolean).join(" ");
+  const shared = [head, tail].filter(Boolean).join(" ").replace(/\s*[:：]$/, "");
   return { title: shared || groupTitle(app, chart.group), names };
 }
 

@@ -111,6 +111,7 @@ const HEADS: [key: keyof RunLine, label: string][] = [
   ["digest", "runs.digest"],
 ];
 
+const AGAIN_MS = 3000; // the list is asked for again
 const MAX_LINES = 1000; // rows in the page at once; the search reaches all
 
 interface Memory extends RunFilter {
@@ -120,9 +121,10 @@ interface Memory extends RunFilter {
 const fresh = (): Memory => ({ text: "", outcome: "", sort: "time", isDescending: true, chosen: [] });
 
 /** The list on its own, as the page shows it while no run is chosen. `fetchRuns` gives what `api/runs` answers. */
-export function mountRunList(host: HTMLElement, words: Words, fetchRuns: () => Promise<unknown> = askServer, memory: Memory = fresh()): void {
+export function mountRunList(host: HTMLElement, words: Words, fetchRuns: () => Promise<unknown> = askServer, memory: Memory = fresh(), onEnd: (end: () => void) => void = () => undefined): void {
   host.classList.add("p-panel", "p-runs");
   let runs: RunLine[] = [];
+  let shownCount = 0;
   const count = el("span", { class: "p-muted", role: "status" }, words.t("loading"));
   const compare = el("a", { class: "p-button", role: "link", "aria-disabled": "true" }, words.t("runs.compare"));
   const body = el("tbody");
@@ -160,9 +162,17 @@ export function mountRunList(host: HTMLElement, words: Words, fetchRuns: () => P
     const shown = arrange(runs, memory);
     for (const cell of head.querySelectorAll<HTMLElement>("th[data-key]"))
       cell.setAttribute("aria-sort", cell.dataset.key === memory.sort ? (memory.isDescending ? "descending" : "ascending") : "none");
+    const { activeElement } = host.ownerDocument;
+    const held = activeElement instanceof HTMLElement && body.contains(activeElement) ? [activeElement.tagName, activeElement.closest("tr")?.dataset.run] : null;
     body.replaceChildren(...shown.slice(0, MAX_LINES).map(line));
-    setText(count, words.t("list.count").replace("{shown}", String(shown.length)).replace("{all}", String(runs.length)));
+    if (held) [...body.querySelectorAll("tr")].find((row) => row.dataset.run === held[1])?.querySelector<HTMLElement>(held[0]!)?.focus();
+    shownCount = shown.length;
+    drawCount();
     drawCompare();
+  }
+
+  function drawCount(): void {
+    setText(count, words.t("list.count").replace("{shown}", String(shownCount)).replace("{all}", String(runs.length)));
   }
 
   function drawCompare(): void {
@@ -190,9 +200,9 @@ export function mountRunList(host: HTMLElement, words: Words, fetchRuns: () => P
     const isOpen = words.run?.id === run.id || words.other?.id === run.id;
     return el(
       "tr",
-      { class: isOpen ? "p-open" : null, "aria-current": isOpen ? "true" : null },
+      { class: isOpen ? "p-open" : null, "aria-current": isOpen ? "true" : null, "data-run": run.id },
       el("td", { class: "p-choose" }, box, el("span", { class: "p-ab" })),
-      el("th", { scope: "row" }, el("a", { href: runAddress(run.id, null), class: "p-run" }, run.scenario), el("span", { class: "p-muted p-path", title: run.path || run.id }, run.path || run.id)),
+      el("th", { scope: "row" }, el("a", { href: runAddress(run.id, null), class: "p-run", title: run.scenario }, run.scenario), el("span", { class: "p-muted p-path", title: run.path || run.id }, run.path || run.id)),
       el("td", {}, run.outcome ? el("span", { class: `p-tag p-${tone}` }, outcomeText(words, run.outcome)) : "–", el("span", { class: "p-muted p-path", title: sentence }, sentence)),
       el("td", { class: "p-number" }, run.seed),
       el("td", { class: "p-number" }, Number.isNaN(run.duration_s) ? "–" : clock(run.duration_s * 1000, 0)),
@@ -202,21 +212,46 @@ export function mountRunList(host: HTMLElement, words: Words, fetchRuns: () => P
     );
   }
 
-  void fetchRuns().then(
-    (answer) => {
-      runs = runLines(answer);
-      const names = [...new Set(runs.map((run) => run.outcome))].filter(Boolean).sort();
-      outcomes.replaceChildren(
-        choice(words.t("runs.outcome"), [["", words.t("filter.all")], ...names.map((name): [string, string] => [name, outcomeText(words, name)])], memory.outcome, (value) => {
-          memory.outcome = value;
-          draw();
-        }),
-      );
-      draw();
-      if (!runs.length) host.append(el("p", { class: "p-muted" }, words.t("runs.none")));
-    },
-    (error: unknown) => setText(count, `${words.t("runs.unreachable")} ${error instanceof Error ? error.message : String(error)}`),
-  );
+  const none = el("p", { class: "p-muted" }, words.t("runs.none"));
+  none.hidden = true;
+  host.append(none);
+  let known = "";
+
+  function take(answer: unknown): void {
+    const now = JSON.stringify(answer);
+    if (now === known) return drawCount(); // nothing to draw anew under somebody's hands
+    known = now;
+    runs = runLines(answer);
+    const names = [...new Set(runs.map((run) => run.outcome))].filter(Boolean).sort();
+    outcomes.replaceChildren(
+      choice(words.t("runs.outcome"), [["", words.t("filter.all")], ...names.map((name): [string, string] => [name, outcomeText(words, name)])], memory.outcome, (value) => {
+        memory.outcome = value;
+        draw();
+      }),
+    );
+    draw();
+    none.hidden = runs.length > 0;
+  }
+
+  // Runs begin and end while somebody looks. A long list takes the server longer: then it is asked less often.
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isOver = false;
+  onEnd(() => {
+    isOver = true;
+    clearTimeout(timer);
+  });
+  const ask = async (): Promise<void> => {
+    const began = performance.now();
+    if (host.ownerDocument.visibilityState !== "hidden" && (known === "" || host.clientHeight > 0))
+      try {
+        const answer = await fetchRuns();
+        if (!isOver) take(answer);
+      } catch (error) {
+        if (!isOver) setText(count, `${words.t("runs.unreachable")} ${error instanceof Error ? error.message : String(error)}`);
+      }
+    if (!isOver && host.isConnected) timer = setTimeout(() => void ask(), Math.max(AGAIN_MS, 10 * (performance.now() - began)));
+  };
+  void ask();
 }
 
 async function askServer(): Promise<unknown> {
@@ -226,4 +261,4 @@ async function askServer(): Promise<unknown> {
 }
 
 /** The same list beside an open run. */
-export const runsPanel = panelOf<Memory>("runs", fresh, ({ host, app }, memory) => mountRunList(host, app, askServer, memory));
+export const runsPanel = panelOf<Memory>("runs", fresh, ({ host, app, onEnd }, memory) => mountRunList(host, app, askServer, memory, onEnd));

@@ -102,7 +102,7 @@ export interface FateMatrix {
   rows: number;
   receivers: number;
   fate: Uint8Array; // (rows, receivers)
-  latencyUs: Uint16Array;
+  latencyUs: Columns[string];
 }
 
 /** The part of a block's fates that belongs to one message, whose first entry is `first`. */
@@ -113,7 +113,7 @@ export function fateMatrix(fates: Columns, first: number, rows: number, receiver
     rows,
     receivers,
     fate: fates.fate!.slice(first, end) as Uint8Array,
-    latencyUs: (fates.latency_us?.slice(first, end) as Uint16Array | undefined) ?? new Uint16Array(end - first),
+    latencyUs: fates.latency_us?.slice(first, end) ?? new Uint32Array(end - first),
   };
 }
 

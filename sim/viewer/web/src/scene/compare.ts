@@ -1,11 +1,19 @@
 // The same actors in another run: outlines in its own colour, and who is elsewhere.
 import type { WorldAt } from "../data/world";
+import type { Meta } from "../model";
 import { ghostOutline, inView } from "./actors";
 import type { Camera } from "./camera";
 import { centre } from "./geometry";
 import type { Palette } from "./palette";
 
 export const APART_M = 0.1;
+
+/** Whether two runs are on the same roads, as far as their logs know them: elsewhere positions cannot be compared. */
+export function onSameMap(a: Meta, b: Meta): boolean {
+  if (a.roads.lanes.length === 0 || b.roads.lanes.length === 0) return true; // a log without its road file: nobody knows
+  return a.roads.lanes.length === b.roads.lanes.length && a.roads.bounds.every((value, k) => Math.abs(value - b.roads.bounds[k]) < 1);
+}
+
 const RING_TO = 34; // pixels
 
 export interface Apart { count: number; furthest: number; who: string; alone: number }
@@ -21,7 +29,7 @@ export function measureApart(a: WorldAt, b: WorldAt): Apart {
     }
     const d = Math.hypot(a.x[i] - b.x[other], a.y[i] - b.y[other]);
     if (d > APART_M) out.count++;
-    if (d > out.furthest) (out.furthest = d), (out.who = a.actors[i].name || String(a.actors[i].id));
+    if (d > out.furthest) (out.furthest = d), (out.who = a.actors[i].name || `#${a.actors[i].id}`);
   }
   for (let i = 0; i < b.count; i++) if (!a.at.has(b.actors[i].id)) out.alone++;
   return out;

@@ -1,4 +1,6 @@
 // Text on the map that never covers other text: the more important comes first, and who finds no room is left out.
+import { plain } from "../plain";
+
 export interface Label {
   text: string;
   x: number; // pixels: what it belongs to
@@ -15,7 +17,13 @@ export interface Label {
 
 const PLACES: [number, number][] = [[0, -1], [1, 0], [-1, 0], [0, 1], [0.8, -1], [-0.8, -1], [0.8, 1], [-0.8, 1]];
 
+const LONGEST = 48; // characters
 const HERE: [number, number] = [0, 0];
+
+/** A name too long for a label, with its end left out. */
+function shortened(text: string): string {
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`;
+}
 
 const widths = new Map<string, number>();
 
@@ -38,7 +46,8 @@ export function drawLabels(context: CanvasRenderingContext2D, labels: Label[], t
     if (label.x < -20 || label.y < -20 || label.x > width + 20 || label.y > height + 20) continue;
     const size = label.small ? 11 : 12;
     context.font = `${label.bold ? 600 : 500} ${size}px system-ui, "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif`;
-    const w = widthOf(context, label.text) + 10;
+    const text = shortened(plain(label.text));
+    const w = widthOf(context, text) + 10;
     const h = size + 6;
     for (const [px, py] of label.over ? [HERE, ...PLACES] : PLACES) {
       const cx = label.x + px * ((label.clearX ?? label.clear) + w / 2) * (py === 0 ? 1 : 0.9);
@@ -52,7 +61,7 @@ export function drawLabels(context: CanvasRenderingContext2D, labels: Label[], t
       context.roundRect(cx - w / 2, cy - h / 2, w, h, 4);
       context.fill();
       context.fillStyle = label.ink;
-      context.fillText(label.text, cx, cy + 0.5);
+      context.fillText(text, cx, cy + 0.5);
       break;
     }
   }

@@ -94,7 +94,8 @@ export class Minimap {
     const s = this.camera.scale * ratio;
     context.fillStyle = colours.label;
     context.fillRect(0, 0, this.picture.width, this.picture.height);
-    context.setTransform(s, 0, 0, -s, this.picture.width / 2 - this.camera.x * s, this.picture.height / 2 + this.camera.y * s);
+    const [ox, oy] = this.surface.origin;
+    context.setTransform(s, 0, 0, -s, this.picture.width / 2 - (this.camera.x - ox) * s, this.picture.height / 2 + (this.camera.y - oy) * s);
     this.surface.paintWorld(context, colours, s, [-Infinity, -Infinity, Infinity, Infinity], null);
     context.setTransform(1, 0, 0, 1, 0, 0);
   }

@@ -1,6 +1,7 @@
 // What a unit says it perceives, beside the truth: dashed outlines with the circle of one standard deviation.
 import { lastAtOrBefore, rowRange } from "../data/world";
 import type { SceneRun } from "../data/run";
+import { stampOf } from "../panels/actors";
 import { isFoot } from "./actors";
 import type { Camera } from "./camera";
 import type { Palette } from "./palette";
@@ -18,8 +19,8 @@ export function drawPerceived(context: CanvasRenderingContext2D, run: SceneRun, 
     if (!block) continue;
     const frame = lastAtOrBefore(block.t, timeMs);
     if (frame < 0) continue;
-    const age = timeMs - block.t[frame];
-    if (age > STALE_MS) return null;
+    if (timeMs - block.t[frame] > STALE_MS) return null;
+    const age = timeMs - stampOf(block, frame);
     context.strokeStyle = colours.perceived;
     context.fillStyle = colours.perceivedFill;
     context.lineWidth = 1.8;

@@ -51,6 +51,27 @@ function strip(lane: Lane): Strip {
   return { surface: surfaceOf(lane.kind), points, half: lane.left.length, box, marks: [lane.marks?.[0] ?? "none", lane.marks?.[1] ?? "none"] };
 }
 
+const NEAR_M = 10_000;
+
+/** The whole tens of kilometres nearest to the middle of a map. A canvas counts in 32 bits: in the coordinates of a national grid it would draw
+ * in steps of half a metre. */
+function originOf([x0, y0, x1, y1]: Roads["bounds"]): Point {
+  return [Math.round((x0 + x1) / 2 / NEAR_M) * NEAR_M, Math.round((y0 + y1) / 2 / NEAR_M) * NEAR_M];
+}
+
+function seenFrom([ox, oy]: Point, roads: Roads): Roads {
+  if (ox === 0 && oy === 0) return roads;
+  const line = (points: Point[]): Point[] => points.map(([x, y]) => [x - ox, y - oy]);
+  return {
+    ...roads,
+    lanes: roads.lanes.map((lane) => ({ ...lane, left: line(lane.left), right: line(lane.right) })),
+    stations: roads.stations.map((station) => ({ ...station, poly: line(station.poly) })),
+    crossings: roads.crossings.map(line),
+    bays: roads.bays.map(line),
+    objects: roads.objects.map(line),
+  };
+}
+
 /** Convex hulls of lanes that lie together. */
 function hulls(lanes: Strip[]): Point[][] {
   const groups: { box: Strip["box"]; points: Point[] }[] = [];
@@ -101,6 +122,8 @@ function grain(alpha: number): HTMLCanvasElement {
 }
 
 export class RoadPicture {
+  readonly origin: Point; // where the picture's coordinates begin, in the world
+  private readonly roads: Roads;
   private readonly strips: Strip[];
   private readonly hulls = new Path2D(); // around each junction: its swollen surface stays inside
   private readonly canvas = document.createElement("canvas");
@@ -110,8 +133,10 @@ export class RoadPicture {
   private sharpenAt = 0;
   private zoomedAt = 0;
 
-  constructor(private readonly roads: Roads, private readonly wake: () => void) {
-    this.strips = roads.lanes.filter((lane) => lane.left.length > 1 && lane.right.length > 1).map(strip);
+  constructor(roads: Roads, private readonly wake: () => void) {
+    this.origin = originOf(roads.bounds);
+    this.roads = seenFrom(this.origin, roads);
+    this.strips = this.roads.lanes.filter((lane) => lane.left.length > 1 && lane.right.length > 1).map(strip);
     for (const hull of hulls(this.strips.filter((each) => each.surface === "junction"))) {
       hull.forEach(([x, y], i) => (i === 0 ? this.hulls.moveTo(x, y) : this.hulls.lineTo(x, y)));
       this.hulls.closePath();
@@ -184,12 +209,13 @@ export class RoadPicture {
     context.fillStyle = colours.ground;
     context.fillRect(0, 0, pw, ph);
     const s = camera.scale * ratio;
-    context.setTransform(s, 0, 0, -s, pw / 2 - camera.x * s, ph / 2 + camera.y * s);
+    const [x, y] = [camera.x - this.origin[0], camera.y - this.origin[1]];
+    context.setTransform(s, 0, 0, -s, pw / 2 - x * s, ph / 2 + y * s);
     const half = [width / camera.scale / 2, height / camera.scale / 2];
-    this.paintWorld(context, colours, s, [camera.x - half[0], camera.y - half[1], camera.x + half[0], camera.y + half[1]], this.tile);
+    this.paintWorld(context, colours, s, [x - half[0], y - half[1], x + half[0], y + half[1]], this.tile);
   }
 
-  /** Everything fixed, in world coordinates; `s` device pixels a metre. */
+  /** Everything fixed, in world coordinates from `origin` on; `s` device pixels a metre. */
   paintWorld(context: CanvasRenderingContext2D, colours: Palette, s: number, view: [number, number, number, number], tile: HTMLCanvasElement | null): void {
     const visible = this.strips.filter((each) => each.box[0] <= view[2] && each.box[2] >= view[0] && each.box[1] <= view[3] && each.box[3] >= view[1]);
     const step = s < 0.6 ? 4 : s < 1.5 ? 2 : 1;
@@ -238,7 +264,7 @@ export class RoadPicture {
       }
     }
     if (s >= MARKS_FROM) this.marks(context, visible, colours, s);
-    for (const bay of this.roads.bays) polygon(context, bay, null, colours.bay, Math.max(0.1, 0.8 / s), s >= 2 ? [0.8, 0.5] : []);
+    for (const bay of this.roads.bays) polygon(context, bay, colours.parking, colours.bay, Math.max(0.1, 0.8 / s), s >= 2 ? [0.8, 0.5] : []);
     if (s >= ZEBRA_FROM) for (const crossing of this.roads.crossings) zebra(context, crossing, colours.zebra);
     for (const station of this.roads.stations) polygon(context, station.poly, colours.platform, colours.platformEdge, Math.max(0.15, 1.2 / s), []);
   }

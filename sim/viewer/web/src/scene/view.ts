@@ -16,6 +16,7 @@ import { drawPerceived } from "./perceived";
 import { drawCoverage, drawMessage, drawRsus } from "./radio";
 import { RoadPicture } from "./roads";
 import { Signals } from "./signals";
+import { translated } from "../shell/dom";
 import { unitOfActor, unitOfRsu } from "./units";
 
 Konva.autoDrawEnabled = false;
@@ -24,11 +25,15 @@ Konva.hitOnDragEnabled = false;
 const SPEED_LABEL_FROM = 5; // pixels per metre
 const STATION_NAMES_FROM = 0.12;
 const CLICK_PX = 4;
+const RSU_PX = 8.5; // half the width of its sign
+const ENDED_MS = 100; // a run of which nothing more comes
+const PAN_PX = 80; // of one press of an arrow key
 
 export class SceneView {
   readonly world: WorldAt;
   /** The run compared with, when it lies over this one. */
   over: WorldAt | null = null;
+  overHasEnded: () => boolean = () => false;
   /** Objects the shown unit perceives now; null when it says nothing. */
   perceives: number | null = null;
   /** A corner that something else lies over, pixels. */
@@ -79,7 +84,12 @@ export class SceneView {
   /** Moves the world to the app's time; false while its data loads. */
   update(): boolean {
     if (this.named.size !== Object.keys(this.run.meta.vehicles).length) for (const id of Object.values(this.run.meta.vehicles)) this.named.add(id);
-    return this.world.update(this.app.timeMs);
+    return this.world.update(Math.min(this.app.timeMs, this.run.meta.duration_s * 1000)); // after its end it stands as it ended
+  }
+
+  /** Whether the moment of the page lies after the end of this run. */
+  get hasEnded(): boolean {
+    return this.app.timeMs > this.run.meta.duration_s * 1000 + ENDED_MS;
   }
 
   draw(): boolean {
@@ -116,7 +126,7 @@ export class SceneView {
         if (at !== undefined) drawTrail(context, run, camera, colours.trail, id, app.timeMs, [world.x[at], world.y[at]]);
       }
     if (layers.plans) for (const name of Object.keys(run.meta.vehicles)) this.need(drawPlan(context, run, camera, colours, name, app.timeMs));
-    if (this.over && app.mode === "overlay") drawOther(context, world, this.over, camera, colours, layers.differences);
+    if (this.over && app.mode === "overlay" && !this.hasEnded && !this.overHasEnded()) drawOther(context, world, this.over, camera, colours, layers.differences);
     drawActors(context, world, camera, colours, { isNamed: (id) => this.named.has(id), selected: app.selected });
     const unit = app.selectedUnit ?? unitOfActor(run.meta, app.selected);
     this.perceives = null;
@@ -139,12 +149,16 @@ export class SceneView {
     return this.app.selected === null ? this.named : new Set([...this.named, this.app.selected]);
   }
 
-  /** Corners where controls lie over the scene. */
+  /** Where no label may lie: controls over the scene, roadside units, vehicles with a name. */
   private reserved(): [number, number, number, number][] {
     const { width, height } = this.camera;
     const out: [number, number, number, number][] = [[width - 54, 0, width, 190], [0, height - 40, 170, height]];
     if (this.minimap.box[2] > 0) out.push(this.minimap.box);
     if (this.covered) out.push(this.covered);
+    for (const rsu of this.run.meta.rsus) {
+      const [x, y] = [this.camera.sx(rsu.x), this.camera.sy(rsu.y)];
+      out.push([x - RSU_PX, y - RSU_PX, x + RSU_PX, y + RSU_PX]);
+    }
     for (const id of this.marked()) {
       const at = this.world.at.get(id);
       if (at !== undefined && this.camera.scale >= 1.5) out.push(this.bodyBox(at));
@@ -268,6 +282,20 @@ export class SceneView {
       camera.width = this.stage.width();
       camera.height = this.stage.height();
     };
+    // Without a mouse: whoever has come here by the keyboard moves the map with the arrows.
+    box.tabIndex = 0;
+    box.setAttribute("role", "application");
+    translated(app, () => box.setAttribute("aria-label", app.t("scene.move")));
+    box.addEventListener("mousedown", (event) => event.preventDefault()); // a click takes no focus: then the arrows stay the playhead's
+    box.addEventListener("keydown", (event) => {
+      const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
+      if ((dx === 0 && dy === 0) || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      if (app.following) app.follow(false);
+      camera.x += (dx * PAN_PX) / camera.scale;
+      camera.y -= (dy * PAN_PX) / camera.scale;
+      app.redraw();
+    });
     box.addEventListener("wheel", (event) => {
       event.preventDefault();
       aim();

@@ -2,6 +2,7 @@
 import type { ViewerApp } from "../app";
 import type { SceneView } from "../scene/view";
 import { rsuOfUnit, unitOfActor } from "../scene/units";
+import { fixed } from "../panels/format";
 import { element, iconButton, say } from "./dom";
 
 const EVERY_MS = 100; // numbers that change faster cannot be read
@@ -50,7 +51,7 @@ export function mountCard(parent: HTMLElement, app: ViewerApp, covers: (width: n
       say(name, app.selectedUnit ?? "");
       say(kind, rsu ? "RSU" : "");
       for (const each of rows.keys()) row(each, null);
-      row("card.position", rsu ? `${rsu.x.toFixed(1)}, ${rsu.y.toFixed(1)} m` : null);
+      row("card.position", rsu ? `${fixed(rsu.x, 1)}, ${fixed(rsu.y, 1)} m` : null);
     } else {
       say(name, actor.name || `#${actor.id}`);
       say(kind, app.t(`kind.${actor.kind_name.toLowerCase()}`) + (actor.name ? ` · ${app.t("card.automated")}` : ""));
@@ -69,10 +70,4 @@ export function mountCard(parent: HTMLElement, app: ViewerApp, covers: (width: n
     }
     row("card.perceives", unit && view.perceives !== null ? `${view.perceives} ${app.t(view.perceives === 1 ? "card.object" : "card.objects")} (${unit})` : null);
   };
-}
-
-/** A number with its decimals; never "-0.0". */
-function fixed(value: number, decimals: number): string {
-  const text = value.toFixed(decimals);
-  return Number(text) === 0 ? text.replace("-", "") : text;
 }

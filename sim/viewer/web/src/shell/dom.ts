@@ -1,5 +1,6 @@
 // Elements, and text that follows the language. Text is only ever set as text.
 import type { ViewerApp } from "../app";
+import { plain } from "../plain";
 
 export function element<K extends keyof HTMLElementTagNameMap>(tag: K, className = "", parent?: HTMLElement): HTMLElementTagNameMap[K] {
   const out = document.createElement(tag);
@@ -10,7 +11,8 @@ export function element<K extends keyof HTMLElementTagNameMap>(tag: K, className
 
 /** Sets text only when it changes: setting it makes the browser lay out again. */
 export function say(target: HTMLElement, text: string): void {
-  if (target.textContent !== text) target.textContent = text;
+  const shown = plain(text);
+  if (target.textContent !== shown) target.textContent = shown;
 }
 
 /** Runs `write` now and after every change of language. */
@@ -68,7 +70,10 @@ export function popover(button: HTMLElement, content: HTMLElement): void {
   const close = (event: Event): void => {
     if (event instanceof KeyboardEvent ? event.key !== "Escape" : content.contains(event.target as Node) || button.contains(event.target as Node)) return;
     if (content.hidden) return;
-    if (event instanceof KeyboardEvent) event.preventDefault();
+    if (event instanceof KeyboardEvent) {
+      event.preventDefault();
+      if (content.contains(document.activeElement)) button.focus(); // not nowhere
+    }
     content.hidden = true;
     button.setAttribute("aria-expanded", "false");
   };

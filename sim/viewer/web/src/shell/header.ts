@@ -1,7 +1,11 @@
 // What run this is, its verdict, and the switches of the page.
+import type { DataError } from "../data/columns";
 import { LAYERS, type Mode, type ViewerApp } from "../app";
 import { recorded } from "../i18n/recorded";
+import { plain } from "../plain";
 import { element, icon, iconButton, popover, say, translated } from "./dom";
+
+const QUIET_MS = 40_000; // a log grows at least each 30 s of a run in step with the clock
 
 export function mountHeader(parent: HTMLElement, app: ViewerApp, link: () => string, help: HTMLDialogElement, togglePanels: () => void): void {
   const header = element("header", "top", parent);
@@ -24,7 +28,7 @@ export function mountHeader(parent: HTMLElement, app: ViewerApp, link: () => str
     sentence.title = words;
     say(facts, app.run.id === "" ? "" : [`${app.t("seed")} ${now.seed}`, now.digest && `${app.t("digest")} ${now.digest.slice(0, 12)}`].filter(Boolean).join(" · "));
     facts.title = `${now.digest}\n${now.commit}`;
-    document.title = `${now.scenario || "icv"}${badge.hidden ? "" : ` · ${badge.textContent}`}`;
+    document.title = `${plain(now.scenario) || "icv"}${badge.hidden ? "" : ` · ${badge.textContent}`}`;
   };
   translated(app, write);
   app.on("live", write);
@@ -93,10 +97,32 @@ export function mountHeader(parent: HTMLElement, app: ViewerApp, link: () => str
   iconButton(app, tools, "help", "help", () => help.showModal());
   if (app.run.id !== "") iconButton(app, tools, "panels", "panels.hide", togglePanels);
 
-  if (meta.lost) {
-    const strip = element("div", "lost", parent);
-    strip.append(icon("help"));
-    const text = element("span", "", strip);
-    translated(app, () => say(text, app.t("lost") + recorded(app, app.run.meta.lost ?? "")));
-  }
+  // What is wrong may come later: a run in progress breaks off, a server goes away.
+  warning(parent, app, "lost", () => (app.run.meta.lost ? app.t("lost") + recorded(app, app.run.meta.lost) : ""));
+  if (app.other) warning(parent, app, "lost", () => (app.other?.meta.lost ? `${app.t("run.b")}: ${app.t("lost")}${recorded(app, app.other.meta.lost)}` : ""));
+  const runs = [app.run, app.other] as { isAway?: boolean; quietMs?: number; problem?: DataError | null }[];
+  warning(parent, app, "away", () => (runs.some((run) => run?.isAway) ? app.t("away") : ""));
+  warning(parent, app, "quiet", () => {
+    const quiet = runs.some((run) => run?.isAway) ? 0 : Math.max(...runs.map((run) => run?.quietMs ?? 0));
+    return quiet > QUIET_MS ? app.t("quiet").replace("{s}", (quiet / 1000).toFixed(0)) : "";
+  });
+  warning(parent, app, "unread", () => {
+    const problem = runs.map((run) => run?.problem).find(Boolean);
+    return problem ? app.t("unread") + ((app.language === "zh" && problem.chinese) || problem.message) : "";
+  });
+}
+
+/** A strip below the header that is there while `text` says something. */
+function warning(parent: HTMLElement, app: ViewerApp, name: string, text: () => string): void {
+  const strip = element("div", `strip ${name}`, parent);
+  strip.setAttribute("role", "status");
+  strip.append(icon("help"));
+  const line = element("span", "", strip);
+  app.addDrawer(() => {
+    const now = text();
+    strip.hidden = now === "";
+    say(line, now);
+    line.title = line.textContent ?? "";
+    return true;
+  });
 }

@@ -18,7 +18,7 @@ export function momentsOf(meta: Meta): Moment[] {
     if (!criterion.passed && criterion.t_s !== null) out.push({ timeMs: criterion.t_s * 1000, kind: "failed", title: criterion.name, text: criterion.sentence, subject: "" });
   const names = new Map(Object.entries(meta.vehicles).flatMap(([name, id]) => [[String(id), name], [name, name]] as [string, string][]));
   for (const event of meta.events)
-    if (isWorth(event, names)) out.push({ timeMs: event.t_s * 1000, kind: BAD.has(event.kind) ? "bad" : "event", title: event.kind, text: event.text, subject: names.get(event.subject) ?? event.subject });
+    if (isWorth(event, names)) out.push({ timeMs: event.t_s * 1000, kind: BAD.has(event.kind) ? "bad" : "event", title: event.kind, text: event.text, subject: event.subject === "0" ? "" : (names.get(event.subject) ?? event.subject) });
   return out.sort((a, b) => a.timeMs - b.timeMs);
 }
 

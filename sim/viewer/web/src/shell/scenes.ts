@@ -2,8 +2,9 @@
 import type { ViewerApp } from "../app";
 import { WorldAt } from "../data/world";
 import { Camera } from "../scene/camera";
-import { measureApart } from "../scene/compare";
+import { measureApart, onSameMap } from "../scene/compare";
 import { centre } from "../scene/geometry";
+import { rsuOfUnit } from "../scene/units";
 import { SceneView } from "../scene/view";
 import { mountCard } from "./card";
 import { element, icon, iconButton, say, translated } from "./dom";
@@ -12,7 +13,7 @@ import { clock } from "./moments";
 const START_SCALE = 5; // pixels per metre around the first vehicle
 const GLIDE_MS = 140;
 const ANIMATION_MS = 220;
-const ENDED_MS = 100; // a run of which nothing more comes
+const EDGE = 20; // pixels: nearer to the edge of the view is out of sight
 const CALM = "(prefers-reduced-motion: reduce)";
 
 export class SceneArea {
@@ -28,6 +29,8 @@ export class SceneArea {
   private lastFollow = 0;
   private glide: { from: number; scale: number; x: number; y: number; toScale: number; toX: number; toY: number } | null = null;
   private isPlaced = false;
+  private isSought = false; // somebody has been selected who may be out of sight
+  private readonly secondCamera: Camera | null = null; // of a run on another map
 
   constructor(parent: HTMLElement, private readonly app: ViewerApp) {
     const area = element("section", "scenes", parent);
@@ -38,8 +41,11 @@ export class SceneArea {
     this.secondHost = element("div", "scene", row);
     this.secondHost.hidden = true;
     if (app.other) {
-      this.second = new SceneView(this.secondHost, app, app.other, this.camera, false);
-      this.overlaid = this.second.world;
+      if (!onSameMap(app.run.meta, app.other.meta)) this.secondCamera = new Camera();
+      const second = new SceneView(this.secondHost, app, app.other, this.secondCamera ?? this.camera, false);
+      this.second = second;
+      this.overlaid = second.world;
+      this.main.overHasEnded = () => second.hasEnded;
       for (const [box, key] of [[host, "run.a"], [this.secondHost, "run.b"]] as const) {
         const tag = element("div", `run-tag ${key === "run.b" ? "b" : "a"}`, box);
         translated(app, () => say(tag, app.t(key)));
@@ -60,10 +66,12 @@ export class SceneArea {
       this.secondHost.hidden = !isSplit;
       area.classList.toggle("split", isSplit);
       area.dataset.mode = app.mode;
-      this.main.over = app.mode === "overlay" ? this.overlaid : null;
+      this.main.over = app.mode === "overlay" && !this.secondCamera ? this.overlaid : null;
     };
     arrange();
     app.on("view", arrange);
+    app.on("show", () => (this.isSought = true));
+    app.look = () => (this.glide ? { x: this.glide.toX, y: this.glide.toY, scale: this.glide.toScale } : this.camera);
     app.addDrawer(() => this.draw());
   }
 
@@ -88,6 +96,7 @@ export class SceneArea {
 
   zoom(factor: number): void {
     this.aim(this.camera.x, this.camera.y, (this.glide?.toScale ?? this.camera.scale) * factor);
+    if (this.secondCamera) this.secondCamera.zoomAt(this.secondCamera.width / 2, this.secondCamera.height / 2, factor);
   }
 
   fit(): void {
@@ -97,6 +106,7 @@ export class SceneArea {
     target.height = this.main.height;
     target.fit(this.app.run.meta.roads.bounds);
     this.aim(target.x, target.y, target.scale);
+    if (this.secondCamera && this.app.other) this.secondCamera.fit(this.app.other.meta.roads.bounds);
   }
 
   /** Moves to an actor, near enough to see it. */
@@ -120,6 +130,7 @@ export class SceneArea {
     let complete = main.update();
     if (this.second && app.mode !== "single") complete = this.second.update() && complete;
     if (!this.isPlaced && complete && main.width > 10) this.place();
+    if (this.isPlaced && complete) this.turn();
     this.moveCamera();
     complete = main.draw() && complete;
     if (this.second && isSplit) complete = this.second.draw() && complete;
@@ -132,6 +143,24 @@ export class SceneArea {
     return complete;
   }
 
+  /** Goes where a link wants the camera, or to whom has been selected out of sight. */
+  private turn(): void {
+    const { app, camera, main } = this;
+    const view = app.wantedView;
+    const isSought = this.isSought;
+    app.wantedView = null;
+    this.isSought = false;
+    if (view) this.aim(view.x, view.y, view.scale);
+    if (view || !isSought || app.following) return;
+    const rsu = rsuOfUnit(main.run.meta, app.selectedUnit);
+    const at = app.selected === null ? undefined : main.world.at.get(app.selected);
+    const place = rsu ? [rsu.x, rsu.y] : at === undefined ? null : centre(main.world.actors[at], main.world.x[at], main.world.y[at], main.world.yaw[at]);
+    if (!place) return;
+    const [sx, sy] = [camera.sx(place[0]), camera.sy(place[1])];
+    const isSeen = sx > EDGE && sy > EDGE && sx < main.width - EDGE && sy < main.height - EDGE;
+    if (!isSeen) this.aim(place[0], place[1], Math.max(camera.scale, START_SCALE));
+  }
+
   /** Where the page opens: at the selected or first named vehicle, or the whole map. */
   private place(): void {
     const { app, main, camera } = this;
@@ -140,6 +169,13 @@ export class SceneArea {
     camera.fit(app.run.meta.roads.bounds);
     if (app.isLive && main.world.count === 0) return; // nobody is there yet
     this.isPlaced = true;
+    if (this.secondCamera && this.second) this.placeSecond(this.secondCamera, this.second);
+    if (app.wantedView) {
+      ({ x: camera.x, y: camera.y, scale: camera.scale } = app.wantedView);
+      app.wantedView = null;
+      this.isSought = false;
+      return;
+    }
     if (app.selected === null) {
       const first = Object.values(app.run.meta.vehicles).find((id) => main.world.at.has(id));
       if (first !== undefined) app.select(first);
@@ -150,6 +186,17 @@ export class SceneArea {
     [camera.x, camera.y] = centre(world.actors[at], world.x[at], world.y[at], world.yaw[at]);
     camera.scale = Math.max(camera.scale, START_SCALE);
     app.follow(true);
+  }
+
+  /** The run on another map opens at its own first vehicle. */
+  private placeSecond(camera: Camera, { run, world, width, height }: SceneView): void {
+    camera.width = width > 10 ? width : this.main.width / 2;
+    camera.height = height > 10 ? height : this.main.height;
+    camera.fit(run.meta.roads.bounds);
+    const at = Object.values(run.meta.vehicles).map((id) => world.at.get(id)).find((each) => each !== undefined);
+    if (at === undefined) return;
+    [camera.x, camera.y] = centre(world.actors[at], world.x[at], world.y[at], world.yaw[at]);
+    camera.scale = Math.max(camera.scale, START_SCALE);
   }
 
   private moveCamera(): void {
@@ -168,6 +215,11 @@ export class SceneArea {
       else app.redraw();
     }
     const at = app.following && app.selected !== null ? main.world.at.get(app.selected) : undefined;
+    if (app.following && this.secondCamera && this.second) {
+      const { world: theirs, run } = this.second; // on another map: its own first vehicle
+      const first = Object.values(run.meta.vehicles).map((id) => theirs.at.get(id)).find((each) => each !== undefined);
+      if (first !== undefined) [this.secondCamera.x, this.secondCamera.y] = centre(theirs.actors[first], theirs.x[first], theirs.y[first], theirs.yaw[first]);
+    }
     if (at === undefined) {
       this.offset = null;
       return;
@@ -191,8 +243,13 @@ export class SceneArea {
     const { app, main, second } = this;
     this.chip.hidden = !second || app.mode === "single";
     if (!second || this.chip.hidden) return;
+    if (this.secondCamera) {
+      say(this.chip, app.t("othermap"));
+      this.chip.classList.add("differs");
+      return;
+    }
     const apart = measureApart(main.world, second.world);
-    const ended = ([main.run, second.run] as const).map((run) => app.timeMs > run.meta.duration_s * 1000 + ENDED_MS);
+    const ended = [main.hasEnded, second.hasEnded];
     if (ended[0] !== ended[1]) {
       const run = ended[0] ? main.run : second.run;
       say(this.chip, app.t("ended").replace("{run}", app.t(ended[0] ? "run.a" : "run.b")).replace("{t}", clock(run.meta.duration_s * 1000)));

@@ -13,6 +13,7 @@ export class Side {
   private readonly hosts = new Map<string, HTMLElement>();
   private readonly buttons = new Map<string, HTMLButtonElement>();
   private readonly body: HTMLElement;
+  private wished: number; // width that was asked for, px; a narrow window gives less for a while
 
   constructor(private readonly parent: HTMLElement, private readonly app: ViewerApp, private readonly panels: Panel[]) {
     this.splitter = element("div", "splitter", parent);
@@ -39,9 +40,13 @@ export class Side {
       this.buttons.set(panel.key, button);
     }
     const width = Number(recall("side"));
-    this.resize(width > 0 ? width : Math.min(520, Math.max(340, innerWidth * 0.34)));
+    const usual = (): number => Math.min(520, Math.max(340, innerWidth * 0.34));
+    this.wished = width > 0 ? width : 0;
+    const fit = (): void => this.resize(this.wished || usual());
+    fit();
     this.drag();
-    window.addEventListener("resize", () => this.resize(this.root.offsetWidth || Number(recall("side")) || 400));
+    window.addEventListener("resize", fit);
+    app.openTab = (key) => this.open(key);
     if (panels.length === 0) this.toggle();
     else this.open(panels.some((panel) => panel.key === app.tab) ? (app.tab as string) : panels[0].key);
     const hidden = recall("side.hidden");
@@ -85,25 +90,44 @@ export class Side {
     this.splitter.hidden = isHidden;
   }
 
+  private widen(width: number): void {
+    this.resize(width);
+    this.wished = parseFloat(this.root.style.width);
+  }
+
   private resize(width: number): void {
     const room = this.parent.clientWidth || innerWidth;
     const w = Math.round(Math.max(NARROWEST, Math.min(width, room - KEEP_FOR_SCENE)));
     this.root.style.width = `${w}px`;
+    this.splitter.setAttribute("aria-valuenow", String(w));
+    this.splitter.setAttribute("aria-valuemin", String(NARROWEST));
+    this.splitter.setAttribute("aria-valuemax", String(Math.max(NARROWEST, room - KEEP_FOR_SCENE)));
   }
 
   private drag(): void {
     let isDown = false;
+    this.splitter.tabIndex = 0;
+    this.splitter.setAttribute("role", "separator");
+    this.splitter.setAttribute("aria-orientation", "vertical");
+    translated(this.app, () => this.splitter.setAttribute("aria-label", this.app.t("splitter")));
+    this.splitter.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: 40, ArrowRight: -40 }[event.key];
+      if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      this.widen(parseFloat(this.root.style.width) + step);
+      remember("side", String(this.wished));
+    });
     this.splitter.addEventListener("pointerdown", (event) => {
       isDown = true;
       this.splitter.setPointerCapture(event.pointerId);
       event.preventDefault();
     });
     this.splitter.addEventListener("pointermove", (event) => {
-      if (isDown) this.resize(this.parent.getBoundingClientRect().right - event.clientX);
+      if (isDown) this.widen(this.parent.getBoundingClientRect().right - event.clientX);
     });
     for (const type of ["pointerup", "pointercancel"] as const)
       this.splitter.addEventListener(type, () => {
-        if (isDown) remember("side", String(this.root.offsetWidth));
+        if (isDown) remember("side", String(this.wished));
         isDown = false;
       });
   }

@@ -7,7 +7,7 @@ import { Timeline } from "./timeline";
 export function mountTransport(parent: HTMLElement, app: ViewerApp): Timeline {
   const bar = element("footer", "transport", parent);
   const buttons = element("div", "transport-buttons", bar);
-  const start = iconButton(app, buttons, "start", "help.ends", () => app.seek(0));
+  const start = iconButton(app, buttons, "start", "start", () => app.seek(0));
   start.classList.add("only-wide");
   const play = iconButton(app, buttons, "play", "play", () => app.play(!app.playing));
   play.id = "play";
