@@ -67,10 +67,12 @@ class InProcessBus:
         self._units: dict[str, Participant] = {}
         for unit in sorted(participants, key=lambda unit: unit.name):
             if unit.name in self._units:
-                raise UnitError(f"two units are called {unit.name!r}; names must be unique")
+                raise UnitError(
+                    say("two units are called {name!r}; names must be unique", name=unit.name)
+                )
             topics.sender_kind(unit.name)
             if unit.period_ticks < 1:
-                raise UnitError(f"{unit.name}: period_ticks = {unit.period_ticks}, expected >= 1")
+                raise UnitError(say("{name}: period_ticks = {ticks}, expected >= 1", name=unit.name, ticks=unit.period_ticks))  # fmt: skip
             self._units[unit.name] = unit
         self._names = tuple(self._units)
         self._periods = tuple((name, unit.period_ticks) for name, unit in self._units.items())
@@ -98,7 +100,9 @@ class InProcessBus:
         """Puts a fresh unit in the place of `name`; UnitError when nobody knows how to make one, or it fails."""
         make = self._makers.get(name)
         if make is None:
-            raise UnitError(f"{where(name, now)} cannot start over: nobody knows how to make it")
+            raise UnitError(
+                say("{where!s} cannot start over: nobody knows how to make it", where=where(name, now))
+            )  # fmt: skip
         try:
             self._units[name] = make()
         except Exception as error:
@@ -115,7 +119,9 @@ class InProcessBus:
     def _call(self, name: str, now: Now, inbox: Inbox) -> Outbox:
         unit = self._units.get(name)
         if unit is None:
-            raise UnitError(f"no unit {name!r} on this bus; units are {', '.join(self._names)}")
+            raise UnitError(
+                say("no unit {name!r} on this bus; units are {names}", name=name, names=", ".join(self._names))
+            )  # fmt: skip
         try:
             outbox = unit.on_tick(now, inbox)
         except Exception as error:
@@ -192,8 +198,11 @@ def _check_transmission(name: str, now: Now, kind: topics.Sender, item: Transmis
         rows = item.message.station_id.size
         if rows != 1:
             raise UnitError(
-                f"{where(name, now)} sent a {item.topic} of {rows} vehicles, expected its own one"
-            )
+                say(
+                    "{where!s} sent a {topic} of {rows} vehicles, expected its own one",
+                    where=where(name, now), topic=item.topic, rows=rows,
+                )
+            )  # fmt: skip
     if not 0 <= item.message.t_ns <= now.t_ns:
         raise UnitError(
             say(
@@ -215,8 +224,8 @@ def _check_vehicle(name: str, now: Now, kind: topics.Sender, command: VehicleCom
         )  # fmt: skip
     if command.open_doors not in (-1, 0, 1):
         raise UnitError(
-            f"{where(name, now)} commands open_doors = {command.open_doors}, expected -1, 0 or 1"
-        )
+            say("{where!s} commands open_doors = {open_doors}, expected -1, 0 or 1", where=where(name, now), open_doors=command.open_doors)
+        )  # fmt: skip
 
 
 def _check_signals(name: str, now: Now, kind: topics.Sender, command: SignalCommand) -> None:
@@ -224,25 +233,32 @@ def _check_signals(name: str, now: Now, kind: topics.Sender, command: SignalComm
     _allowed(name, now, kind, "cmd/signal")
     if command.group.shape != command.light.shape or command.group.ndim != 1:
         raise UnitError(
-            f"{where(name, now)} commands {command.group.shape} groups with {command.light.shape} "
-            "lights, expected equally long columns"
-        )
+            say(
+                "{where!s} commands {groups} groups with {lights} lights, expected equally long columns",
+                where=where(name, now), groups=command.group.shape, lights=command.light.shape,
+            )
+        )  # fmt: skip
     if command.group.size and int(command.group.min()) < 0:
-        raise UnitError(f"{where(name, now)} commands group {int(command.group.min())}")
+        raise UnitError(
+            say("{where!s} commands group {group}", where=where(name, now), group=int(command.group.min()))
+        )  # fmt: skip
     if np.unique(command.group).size != command.group.size:
-        raise UnitError(f"{where(name, now)} commands a signal group twice")
+        raise UnitError(say("{where!s} commands a signal group twice", where=where(name, now)))
 
 
 def _check_notes(name: str, now: Now, notes: list[tuple[str, float]]) -> None:
     if len(notes) > MAX_NOTES:
         raise UnitError(
-            f"{where(name, now)} wrote {len(notes)} notes, expected at most {MAX_NOTES}"
-        )
+            say("{where!s} wrote {count} notes, expected at most {allowed}", where=where(name, now), count=len(notes), allowed=MAX_NOTES)
+        )  # fmt: skip
     for key, value in notes:
         if not isinstance(key, str) or len(key) > MAX_TEXT or not math.isfinite(value):
             raise UnitError(
-                f"{where(name, now)}: note {key!r} = {value}, expected a short name and a finite number"
-            )
+                say(
+                    "{where!s}: note {key!r} = {value}, expected a short name and a finite number",
+                    where=where(name, now), key=key, value=value,
+                )
+            )  # fmt: skip
 
 
 def _allowed(name: str, now: Now, kind: topics.Sender, topic: str) -> None:

@@ -20,3 +20,9 @@ def say(template: str, /, **values: object) -> str:
 def phrase(template: str, /) -> str:
     """`template` itself: marks a literal that is said, or put into a sentence, somewhere else."""
     return template
+
+
+def one_line(text: str, longest: int = 3_000) -> str:
+    """`text` for a terminal: what a log or a message put into it neither moves the cursor nor fills the screen."""
+    plain = "".join(c if c.isprintable() else " " for c in text[: longest + 1])
+    return plain if len(plain) <= longest else f"{plain[:longest]} ..."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protocols.sentence import say
+
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
@@ -25,7 +27,9 @@ def ticks(period_ms: int, tick_ms: int, what: str) -> int:
     """Number of base ticks in `period_ms`; ValueError names `what` if it is not a whole positive number of ticks."""
     if period_ms <= 0 or period_ms % tick_ms:
         raise ValueError(
-            f"{what} = {period_ms} ms is not a whole number of {tick_ms} ms ticks; "
-            f"use a multiple of {tick_ms} ms"
-        )
+            say(
+                "{what} = {period_ms} ms is not a whole number of {tick_ms} ms ticks; use a multiple of {tick_ms} ms",
+                what=what, period_ms=period_ms, tick_ms=tick_ms,
+            )
+        )  # fmt: skip
     return period_ms // tick_ms

@@ -107,7 +107,9 @@ class ZmqBus:
             self._socket.bind(address)
         except zmq.ZMQError as error:
             self.close()
-            raise ConfigError(f"address {address!r} cannot be listened on: {error}.") from error
+            raise ConfigError(
+                say("address {address!r} cannot be listened on: {why!s}.", address=address, why=error)
+            ) from error  # fmt: skip
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     @property
@@ -147,7 +149,9 @@ class ZmqBus:
         for name in sorted(inboxes):
             peer = self._peers.get(name)
             if peer is None or not peer.identity:
-                raise UnitError(f"no unit {name!r} on this bus; units are {', '.join(self.names)}")
+                raise UnitError(
+                    say("no unit {name!r} on this bus; units are {names}", name=name, names=", ".join(self.names))
+                )  # fmt: skip
             self._send(peer, encode_tick(now, inboxes[name]), now)
             waiting[name] = peer
         limits = self._limits
@@ -177,7 +181,9 @@ class ZmqBus:
         """Tells the unit to start over; it has the time of a first answer for it, because it may build its maps again."""
         peer = self._peers.get(name)
         if peer is None or not peer.identity:
-            raise UnitError(f"no unit {name!r} on this bus; units are {', '.join(self.names)}")
+            raise UnitError(
+                say("no unit {name!r} on this bus; units are {names}", name=name, names=", ".join(self.names))
+            )  # fmt: skip
         frame = unit_pb2.ToUnit(reset=unit_pb2.Reset()).SerializeToString()
         self._send(peer, frame, now)
         peer.has_answered = False
@@ -252,7 +258,9 @@ class ZmqBus:
             return
         name = peer.name
         if len(frames) != 2:
-            raise UnitError(f"{where(name, now)} sent {len(frames) - 1} frames, expected one")
+            raise UnitError(
+                say("{where!s} sent {count} frames, expected one", where=where(name, now), count=len(frames) - 1)
+            )  # fmt: skip
         try:
             message = parse_from_unit(frames[1])
             body = message.WhichOneof("body")
@@ -266,10 +274,10 @@ class ZmqBus:
                 )  # fmt: skip
             answer = message.answer
             if answer.tick != now.tick or name not in waiting:
-                raise UnitError(
-                    f"{where(name, now)} answered for tick {answer.tick}"
-                    + (", expected this one" if name in waiting else " though nothing was asked")
-                )
+                words = phrase("{where!s} answered for tick {tick}, expected this one")
+                if name not in waiting:
+                    words = phrase("{where!s} answered for tick {tick} though nothing was asked")
+                raise UnitError(say(words, where=where(name, now), tick=answer.tick))
             outbox = decode_answer(answer)
         except CodecError as error:
             raise UnitError(nonsense(name, now, error)) from error

@@ -17,6 +17,7 @@ import zmq
 import zmq.auth
 
 from protocols.errors import ConfigError
+from protocols.sentence import say
 from protocols.unit_wire import MAX_FRAME_BYTES
 
 SERVER_NAME: Final = "icv"  # the simulation's own key in a key folder
@@ -38,15 +39,15 @@ def check_address(address: str) -> None:
     scheme, sep, rest = address.partition("://")
     if not sep or scheme not in ("tcp", "ipc", "inproc") or not rest:
         raise ConfigError(
-            f"address {address!r}: expected tcp://HOST:PORT (IPv6 in brackets), ipc://PATH or inproc://NAME."
-        )
+            say("address {address!r}: expected tcp://HOST:PORT (IPv6 in brackets), ipc://PATH or inproc://NAME.", address=address)
+        )  # fmt: skip
     if scheme != "tcp":
         return
     host, _, port = rest.rpartition(":")
     if not host or not (port == "*" or (port.isdigit() and 0 <= int(port) < 65536)):
         raise ConfigError(
-            f"address {address!r}: expected a host and a port, such as tcp://127.0.0.1:5555 or tcp://[::1]:5555."
-        )
+            say("address {address!r}: expected a host and a port, such as tcp://127.0.0.1:5555 or tcp://[::1]:5555.", address=address)
+        )  # fmt: skip
 
 
 def is_local(address: str) -> bool:
@@ -68,9 +69,12 @@ def require_keys(address: str, keys: Keys | None) -> None:
     check_address(address)
     if keys is None and not is_local(address):
         raise ConfigError(
-            f"address {address!r} can be reached from other machines, so the conversation has to be encrypted and both sides "
-            f"known. Make keys with `icv keys new FOLDER NAME...` and give --keys FOLDER, or use 127.0.0.1."
-        )
+            say(
+                "address {address!r} can be reached from other machines, so the conversation has to be encrypted and both "
+                "sides known. Make keys with `icv keys new FOLDER NAME...` and give --keys FOLDER, or use 127.0.0.1.",
+                address=address,
+            )
+        )  # fmt: skip
 
 
 def make_keys(folder: Path, names: tuple[str, ...]) -> list[Path]:
@@ -81,11 +85,13 @@ def make_keys(folder: Path, names: tuple[str, ...]) -> list[Path]:
     taken = [name for name in names if name not in wanted]
     if taken:
         raise ConfigError(
-            f"{_public(folder, taken[0])} exists already; delete it and its _secret twin to replace the key."
-        )
+            say("{file} exists already; delete it and its _secret twin to replace the key.", file=_public(folder, taken[0]))
+        )  # fmt: skip
     for name in wanted:
         if not name.replace("-", "").replace("_", "").isalnum():
-            raise ConfigError(f"key name {name!r}: expected letters, digits, - and _.")
+            raise ConfigError(
+                say("key name {name!r}: expected letters, digits, - and _.", name=name)
+            )
         public, secret = zmq.auth.create_certificates(folder, name)
         os.chmod(secret, 0o600)  # noqa: PTH101 (a string comes back)
         written += [Path(public), Path(secret)]
@@ -99,15 +105,20 @@ def load_keys(folder: Path, name: str) -> Keys:
     for path in (own, server):
         if not path.is_file():
             raise ConfigError(
-                f"{path}: no such key file. `icv keys new {folder} {name if name != SERVER_NAME else 'UNIT'}` makes one."
-            )
+                say(
+                    "{file}: no such key file. `icv keys new {folder} {unit}` makes one.",
+                    file=path, folder=folder, unit=name if name != SERVER_NAME else "UNIT",
+                )
+            )  # fmt: skip
     try:
         public, secret = zmq.auth.load_certificate(own)
         server_public, _ = zmq.auth.load_certificate(server)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{own}: cannot be read as a key ({error}).") from error
+        raise ConfigError(
+            say("{file}: cannot be read as a key ({why!s}).", file=own, why=error)
+        ) from error
     if secret is None:
-        raise ConfigError(f"{own}: holds no secret key.")
+        raise ConfigError(say("{file}: holds no secret key.", file=own))
     return Keys(public, secret, server_public, folder)
 
 

@@ -16,6 +16,7 @@ from protocols.errors import ConfigError
 from protocols.messages import Equipment, Polygon, RoadsideSafety, SensorSharing
 from protocols.roads.network import F64, U32
 from protocols.sensing import ObjectList, Readings, VelocityKind
+from protocols.sentence import say
 from protocols.sharing import as_rsm
 from protocols.simtime import NS_PER_S
 from roadside.sharing import Sight, sensor_sharing
@@ -50,9 +51,11 @@ class Perception:
         """Raises ConfigError for a node id that does not fit the track numbers."""
         if not 0 < node_id < 1 << (32 - NODE_SHIFT):
             raise ConfigError(
-                f"node id {node_id} of a roadside unit is not in 1..{(1 << 32 - NODE_SHIFT) - 1}; "
-                "track numbers hold it in 12 bits"
-            )
+                say(
+                    "node id {node_id} of a roadside unit is not in 1..{last}; track numbers hold it in 12 bits",
+                    node_id=node_id, last=(1 << 32 - NODE_SHIFT) - 1,
+                )
+            )  # fmt: skip
         self.node_id = node_id
         self._place = place
         self._tracker = Tracker(config, place)

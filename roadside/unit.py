@@ -28,6 +28,7 @@ from protocols.messages import (
 )
 from protocols.participant import Inbox, Outbox, Transmission
 from protocols.roads.network import I32, U8, RoadNetwork
+from protocols.sentence import say
 from protocols.simtime import NS_PER_MS, Now, ticks
 from roadside.map_message import build_map, junction_centre
 from roadside.perception import Perception
@@ -123,16 +124,16 @@ class RoadsideUnit:
         """
         if not plans:
             raise ConfigError(
-                f"roadside unit '{name}' serves no junction; name at least one with a plan"
-            )
+                say("roadside unit '{name}' serves no junction; name at least one with a plan", name=name)
+            )  # fmt: skip
         self._name = name
         self._period_ticks = ticks(PERIOD_MS, tick_ms, f"{name}: period")
         self._nodes = [_Node(net, plan) for plan in plans]
         self.node_ids: tuple[int, ...] = tuple(node.node_id for node in self._nodes)
         if len(set(self.node_ids)) != len(self.node_ids):
             raise ConfigError(
-                f"roadside unit '{name}' has two plans for one junction; keep one plan per junction"
-            )
+                say("roadside unit '{name}' has two plans for one junction; keep one plan per junction", name=name)
+            )  # fmt: skip
         centre = junction_centre(net, self.node_ids[0] - 1)
         self.x_m = centre[0] if x_m is None else x_m
         self.y_m = centre[1] if y_m is None else y_m
@@ -145,9 +146,13 @@ class RoadsideUnit:
         unknown = [word for word in self._sharing.messages if word not in ("rsm", "ssm")]
         if unknown or self._sharing.ssm_period_ms < 1 or self._sharing.ssm_period_ms % PERIOD_MS:
             raise ConfigError(
-                f"roadside unit '{name}' shares {list(self._sharing.messages)}, SSM every "
-                f"{self._sharing.ssm_period_ms} ms; expected 'rsm', 'ssm' and a multiple of {PERIOD_MS} ms"
-            )
+                say(
+                    "roadside unit '{name}' shares {messages}, SSM every {ssm_period_ms} ms; expected 'rsm', 'ssm' and a "
+                    "multiple of {period_ms} ms",
+                    name=name, messages=list(self._sharing.messages), ssm_period_ms=self._sharing.ssm_period_ms,
+                    period_ms=PERIOD_MS,
+                )
+            )  # fmt: skip
         self._ssm_due_ns = 0
         self._map_due_ns = 0
 

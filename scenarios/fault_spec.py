@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from protocols.sentence import say
+
 Unit = Annotated[str, Field(min_length=1, max_length=128, description="kind/name: obu/bus1, rsu/J1, fleet")]  # fmt: skip
 
 
@@ -26,8 +28,11 @@ class Fault(BaseModel):
     def _begins_before_it_ends(self) -> Fault:
         if self.until_s is not None and self.until_s <= self.at_s:
             raise ValueError(
-                f"until_s = {self.until_s:g} is not after at_s = {self.at_s:g}; a fault begins before it ends"
-            )
+                say(
+                    "until_s = {until_s:g} is not after at_s = {at_s:g}; a fault begins before it ends",
+                    until_s=self.until_s, at_s=self.at_s,
+                )
+            )  # fmt: skip
         return self
 
 
@@ -63,7 +68,7 @@ class ClockOffsetSpec(Fault):
     @model_validator(mode="after")
     def _is_off(self) -> ClockOffsetSpec:
         if self.offset_s == 0.0:
-            raise ValueError("offset_s = 0 is a clock that is right; expected one that is off")
+            raise ValueError(say("offset_s = 0 is a clock that is right; expected one that is off"))
         return self
 
 
@@ -112,7 +117,7 @@ class SensorBiasSpec(Fault):
     @model_validator(mode="after")
     def _is_off(self) -> SensorBiasSpec:
         if not self.offsets():
-            raise ValueError(f"a bias needs one of {', '.join(BIASES)}")
+            raise ValueError(say("a bias needs one of {names}", names=", ".join(BIASES)))
         return self
 
 

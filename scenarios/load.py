@@ -21,6 +21,7 @@ from protocols.errors import ConfigError
 from protocols.sentence import phrase, say
 from scenarios import criteria
 from scenarios.fault_spec import FAULT_KINDS
+from scenarios.mistakes import unknown_key, wrong_value
 from scenarios.spec import SceneSpec
 
 MAX_SCENE_BYTES = 4_000_000
@@ -210,12 +211,7 @@ def _sentence(
     path = ".".join(str(part) for part in location)
     kind, context = first["type"], first.get("ctx", {})
     if kind == "extra_forbidden":
-        names = list(known(location, table))
-        close = difflib.get_close_matches(str(location[-1]), names, 3, 0.5)
-        words = phrase("{where!s}: unknown key '{key}'. Known: {names}.")
-        if close:
-            words = phrase("{where!s}: unknown key '{key}'. Nearest known: {names}.")
-        text = say(words, where=where, key=path, names=", ".join(close or names))
+        text = unknown_key(where, path, known(location, table))
     elif kind == "missing":
         text = say("{where!s}: key '{key}' is missing.", where=where, key=path)
     elif kind == "union_tag_invalid":
@@ -227,27 +223,11 @@ def _sentence(
         text = say(words, where=where, key=path, tag=context.get("tag"), names=nearest)
     elif kind == "union_tag_not_found":
         text = say("{where!s}: {key}: key 'kind' is missing; one of {names}.", where=where, key=path, names=", ".join(kinds))  # fmt: skip
-    elif kind == "value_error":
-        text = f"{where!s}: {path + ': ' if path else ''}{context.get('error', first['msg'])}."
     else:
-        found = first["input"]
-        shown = repr(found) if len(repr(found)) <= 60 else f"{repr(found)[:57]}..."
-        text = say("{where!s}: {key}: found {value}; {expected}.", where=where, key=path, value=shown, expected=_expected(first["msg"]))  # fmt: skip
+        text = wrong_value(where, path, first)
     if len(errors) > 1:
         text = say("{problem!s} ({number:d} more like it in this file.)", problem=text, number=len(errors) - 1)  # fmt: skip
     return say("{problem!s} Print what a scene may say with `icv schema`.", problem=text)
-
-
-def _expected(message: str) -> str:
-    """Pydantic's words with our verb: 'Input should be ...' -> 'expected ...'."""
-    for begin in ("Input should be ", "String should "):
-        if message.startswith(begin):
-            return (
-                "expected "
-                + ("text that should " if begin[0] == "S" else "")
-                + message.removeprefix(begin)
-            )
-    return message[:1].lower() + message[1:]
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -262,7 +242,11 @@ def _scene_keys(location: Sequence[Any], table: Any) -> Iterable[str]:
     """Keys that could stand where the unknown one does."""
     if location[0] == "faults" and len(location) > 2:
         return FAULT_KINDS[table["faults"][location[1]]["kind"]].model_fields
-    model: type[BaseModel] = SceneSpec
+    return keys_at(SceneSpec, location)
+
+
+def keys_at(model: type[BaseModel], location: Sequence[Any]) -> Iterable[str]:
+    """Keys that `model`'s table has where the last part of `location` stands."""
     for part in location[:-1]:
         if isinstance(part, str) and part in model.model_fields:
             model = next(_models(model.model_fields[part].annotation), model)

@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from protocols.sentence import say
 from scenarios.fault_spec import FaultSpec
+from scenarios.mistakes import LANE, NAME, TIME
 
 Table = dict[str, JsonValue]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
+Name = Annotated[str, Field(pattern=NAME)]
 Departures = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(max_length=100_000)]
-LaneKey = Annotated[str, Field(pattern=r"^[^/\s]+/\d+/-?\d+$", description="road/section/lane")]
+LaneKey = Annotated[str, Field(pattern=LANE, description="road/section/lane")]
 
 
 class Spec(BaseModel):
@@ -85,7 +87,7 @@ class RoadsideSpec(Spec):
     @model_validator(mode="after")
     def _share_once(self) -> RoadsideSpec:
         if len(set(self.share)) != len(self.share):
-            raise ValueError("`share` names a message twice")
+            raise ValueError(say("`share` names a message twice"))
         return self
 
 
@@ -120,9 +122,9 @@ class WalkerFlowSpec(Spec):
     @model_validator(mode="after")
     def _one_place(self) -> WalkerFlowSpec:
         if bool(self.crossings) == bool(self.path):
-            raise ValueError("give either `crossings` or `path`, not both and not neither")
+            raise ValueError(say("give either `crossings` or `path`, not both and not neither"))
         if self.path and len(self.path) < 2:
-            raise ValueError("`path` needs at least two points")
+            raise ValueError(say("`path` needs at least two points"))
         return self
 
 
@@ -162,9 +164,9 @@ class SkySpec(Spec):
     @model_validator(mode="after")
     def _one_place(self) -> SkySpec:
         if bool(self.polygon) == bool(self.roads):
-            raise ValueError("give either `polygon` or `roads`, not both and not neither")
+            raise ValueError(say("give either `polygon` or `roads`, not both and not neither"))
         if self.polygon and len(self.polygon) < 3:
-            raise ValueError("`polygon` needs at least three points")
+            raise ValueError(say("`polygon` needs at least three points"))
         return self
 
 
@@ -206,9 +208,7 @@ class SceneSpec(Spec):
     duration_s: float = Field(gt=0, le=86_400)
     tick_ms: int = Field(default=10, ge=1, le=100)
     seed: int = Field(default=1, ge=0, lt=2**63)
-    epoch_utc: str = Field(
-        default="2026-01-01T00:00:00Z", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
-    )
+    epoch_utc: str = Field(default="2026-01-01T00:00:00Z", pattern=TIME)
     map: MapSpec
     vehicles: tuple[VehicleSpec, ...] = ()
     roadside: tuple[RoadsideSpec, ...] = ()
@@ -236,7 +236,9 @@ class SceneSpec(Spec):
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"{what}: name '{twice[0]}' is used twice; names must differ")
+                raise ValueError(
+                    say("{what}: name '{name}' is used twice; names must differ", what=what, name=twice[0])
+                )  # fmt: skip
         return self
 
 

@@ -6,25 +6,40 @@ purpose is one sentence on stderr; anything else is a fault of ours, told in one
 
 from __future__ import annotations
 
+import errno
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from protocols.sentence import one_line
 from sim import cli_choices
 from sim.commands import baseline, diff, history, prove, replay, report, shrink, suite, view, whatif
 from sim.stopping import name_of
 
-_PANIC = 3
+_ORDER = (
+    "run", "report", "view", "suite", "history", "baseline", "diff", "prove", "replay", "what-if", "shrink", "unit", "agreement",
+    "carla-server", "keys", "map", "scenarios", "schema", "bench", "doctor",
+)  # fmt: skip
+_BAD_INPUT, _PANIC = 2, 3
+_NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)  # of files: whoever gave them can give others
 _INTERRUPTED = 130
 
 
 class _Guarded(typer.core.TyperGroup):
     """Turns errors into a sentence and an exit code, in one place for all commands."""
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of use, as README has them."""
+        return sorted(super().list_commands(ctx), key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))  # fmt: skip
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; typer's own errors pass through."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # a file's name need not be UTF-8
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -48,7 +63,7 @@ class _Guarded(typer.core.TyperGroup):
                     f"{error.filename}: {error.strerror}; expected a place that can be read and written. "
                     f"Give another one, or see where it was needed with `icv --debug ...`."
                 )
-                raise typer.Exit(_PANIC) from None
+                raise typer.Exit(_BAD_INPUT if error.errno in _NO_NAMES else _PANIC) from None
             what = (str(error).splitlines() or ["no message"])[0][:300]
             _say(
                 f"{type(error).__name__}: {what}. This is a fault of icv, not of your input; "
@@ -61,7 +76,7 @@ app = typer.Typer(
     name="icv",
     cls=_Guarded,
     help="Simulate intelligent connected vehicles and V2X: scenes in, verdicts out, the same bytes every time.",
-    epilog="Exit codes: pass 0, fail 1, bad input 2, infrastructure error 3, nothing ran 4.",
+    epilog="Exit codes: pass 0, fail 1, bad input 2, infrastructure error 3, nothing ran 4, stopped by Ctrl-C or SIGTERM 130.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -103,7 +118,7 @@ def main() -> None:
 
 
 def _say(sentence: str) -> None:
-    typer.echo(f"icv: {sentence}", err=True)
+    typer.echo(f"icv: {one_line(sentence)}", err=True)
 
 
 def _version(wanted: bool) -> None:
@@ -127,7 +142,8 @@ def _options(
 @app.command()
 def run(
     scenario: Annotated[
-        str | None, typer.Argument(help="Scene file, or the name of a library scene.")
+        str | None,
+        typer.Argument(metavar="SCENE", help="Scene file, or the name of a library scene."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the scene's.")] = None,
     set_: Annotated[
@@ -260,10 +276,10 @@ def unit(
         ),
     ] = None,
     join: Annotated[
-        float, typer.Option(metavar="S", help="How long to look for the simulation.")
+        float, typer.Option(metavar="S", help="How long to look for the simulation, in s.")
     ] = 60.0,
 ) -> None:
-    """Be one unit of a scene in a process of its own, until the run ends."""
+    """Be one unit of a scene, in a process of its own. Until the run ends."""
     from sim.unit_main import run_unit
 
     own = None
@@ -283,12 +299,12 @@ def agreement(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here too.")
     ] = None,
 ) -> None:
-    """How far two runs of one scene agree (verdicts, places, speeds, times), and what makes the difference."""
+    """How far two runs of one scene agree, and why no further. Verdicts, places, speeds, times. Exit 0 when the verdicts are the same, else 1."""
     from sim.carla.backend.agreement import agree
 
     cli_choices.spare("--json", json_, a, b)
     found = agree(a, b)
-    typer.echo(found.text())
+    typer.echo("\n".join(map(one_line, found.text().splitlines())))
     if json_ is not None:
         json_.write_text(found.json() + "\n")
     raise typer.Exit(0 if found.same_verdicts else 1)
@@ -322,7 +338,7 @@ def carla_server(
         Path, typer.Option(metavar="DIR", help="Where clients' recordings go, and nowhere else.")
     ] = Path("carla_recordings"),
 ) -> None:
-    """Be a CARLA 0.9.16 server without Unreal and GPU, until Ctrl-C. Without options our own roads are served."""
+    """Be a CARLA 0.9.16 server without Unreal and GPU. Until Ctrl-C. Without options our own roads are served."""
     if sum(given is not None for given in (map_, maps, scene)) > 1:
         raise typer.BadParameter("give one of --map, --maps and --scene.")
     from sim.carla.server.serve import ServeOptions, serve
@@ -343,7 +359,7 @@ def keys_new(
         list[str] | None, typer.Argument(metavar="NAME...", help="Units; obu/bus1 is obu-bus1.")
     ] = None,
 ) -> None:
-    """Make CURVE key pairs: one for the simulation (`icv`) and one for each NAME."""
+    """Make CURVE key pairs for the simulation and for units. One is the simulation's (`icv`), one for each NAME."""
     from protocols.zmq_net import make_keys
 
     for path in make_keys(folder, tuple(name.replace("/", "-") for name in names or ())):
@@ -357,7 +373,7 @@ def keys_new(
 def map_info(
     file: Xodr, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
 ) -> None:
-    """What is on a map: roads, lanes by type, junctions, signals, stations."""
+    """What is on a map: roads, lanes, junctions, signals, stations."""
     from scenarios.formats.opendrive import info, read
     from sim.report.maps import info_lines
 
@@ -392,7 +408,7 @@ def map_export(
     file: Xodr,
     out: Annotated[Path, typer.Argument(metavar="OUT.xodr", help="Where the copy goes.")],
 ) -> None:
-    """Write a copy that CARLA can drive on: bus lanes become driving lanes, every lane has a road mark."""
+    """Write a copy that CARLA can drive on. Bus lanes become driving lanes, every lane has a road mark."""
     from scenarios.formats.opendrive import export_carla
 
     for what, count in export_carla(file, out).items():
@@ -414,7 +430,7 @@ def scenarios_list() -> None:
 def scenarios_lanes(
     of: Annotated[str, typer.Argument(metavar="SCENE|FILE.xodr", help="A scene or a road file.")],
 ) -> None:
-    """Lanes by key (road/section/lane) with type, length, and who may use them."""
+    """Lanes of a map by key (road/section/lane). With type, length, speed limit, and who may use them."""
     from scenarios.formats.opendrive import read
     from scenarios.load import find_map, load_scene
     from sim.report.maps import lane_lines
@@ -437,7 +453,7 @@ def bench(
     runs: Annotated[int, typer.Option(min=1, max=100, help="Repetitions of each figure.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for the JSON rows.")] = Path("bench/results"),
 ) -> None:
-    """Measure: JSON rows (workload, metric, value, unit, runs, spread), peers beside us where they are installed."""
+    """Measure, with peers beside us where they are installed. JSON rows: workload, metric, value, unit, runs, spread."""
     from sim.bench.runner import run_benches
 
     for line in run_benches(what, runs, out):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ def scene(scenario: str | None, xodr: Path | None, overrides: list[str]) -> tupl
     """The scene asked for, and the folder its relative paths start from."""
     if (scenario is None) == (xodr is None):
         raise typer.BadParameter(
-            "give either a SCENARIO or --map FILE.xodr. List scenes with `icv scenarios list`."
+            "give either a SCENE or --map FILE.xodr. List scenes with `icv scenarios list`."
         )
     if xodr is not None:
         from protocols.errors import RoadError
@@ -63,7 +64,7 @@ def keep_apart(log: Path, folder: Path) -> None:
     """InputError when a second run in `folder` would overwrite the recording `log` that it is compared with."""
     from protocols.errors import InputError
 
-    if (folder / "run.mcap").resolve() == log.resolve():
+    if os.path.realpath(folder / "run.mcap") == os.path.realpath(log):
         raise InputError(f"--out {folder}: the recording itself lies there; choose another folder.")
 
 
@@ -71,7 +72,7 @@ def spare(option: str, target: Path | None, *inputs: Path) -> None:
     """InputError when what is to be written would overwrite what was read."""
     from protocols.errors import InputError
 
-    if target is not None and target.resolve() in {path.resolve() for path in inputs}:
+    if target is not None and os.path.realpath(target) in map(os.path.realpath, inputs):
         raise InputError(f"{option} {target}: that is one of the inputs; give another file.")
 
 

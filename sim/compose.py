@@ -20,6 +20,7 @@ from protocols.judging import RunFacts
 from protocols.participant import Participant
 from protocols.roads.matching import RoadIndex, build_index
 from protocols.roads.network import U8
+from protocols.sentence import say
 from protocols.simtime import NS_PER_S, ticks
 from protocols.zmq_net import SERVER_NAME, Keys, load_keys
 from roadside.unit import RoadsideUnit
@@ -136,7 +137,9 @@ def run_scene(
     try:
         loop = built.loop(header)  # whatever is wrong with the scene shows before a log is begun
     except ValueError as error:  # a period that is no whole number of ticks
-        raise ConfigError(f"{spec.name}, tick_ms = {spec.tick_ms}: {error}") from error
+        raise ConfigError(
+            say("{scene}, tick_ms = {tick_ms}: {why!s}", scene=spec.name, tick_ms=spec.tick_ms, why=error)
+        ) from error  # fmt: skip
     log = loop.log = built.log(log_path, header) if options.record else SilentLog()
     if spec.record.inbox and isinstance(log, LogWriter):
         loop.bus = ListeningBus(loop.bus, into(log, spec.record.inbox))
@@ -185,8 +188,8 @@ def _epoch_ns(text: str) -> int:
     # Without an offset the answer would depend on the machine's time zone; log stamps cannot be before 1970.
     if stamp is None or stamp.tzinfo is None or not 0 <= stamp.timestamp() < 9e9:
         raise ConfigError(
-            f"epoch_utc: found {text!r}, expected a time from 1970 on such as '2026-05-18T00:30:00Z'."
-        )
+            say("epoch_utc: found {text!r}, expected a time from 1970 on such as '2026-05-18T00:30:00Z'.", text=text)
+        )  # fmt: skip
     return int(stamp.timestamp()) * NS_PER_S
 
 
@@ -280,8 +283,11 @@ class _Builder:
         unknown = [name for name in kept if name not in (*self.plans.makers, EVERYBODY)]
         if unknown:
             raise ConfigError(
-                f"record.inbox: no unit '{unknown[0]}'; units are {', '.join(sorted(self.plans.makers))}, all of them '{EVERYBODY}'."
-            )
+                say(
+                    "record.inbox: no unit '{unit}'; units are {names}, all of them '{everybody}'.",
+                    unit=unknown[0], names=", ".join(sorted(self.plans.makers)), everybody=EVERYBODY,
+                )
+            )  # fmt: skip
         return bus if self.options.listen is None else ListeningBus(bus, self.options.listen)
 
     def _bus(self, header: RunHeader) -> Bus:
@@ -290,16 +296,16 @@ class _Builder:
         unknown = [name for name in external if name not in self.plans.makers]
         if unknown:
             raise ConfigError(
-                f"bus.external: no unit '{unknown[0]}'; units are {', '.join(sorted(self.plans.makers))}."
-            )
+                say("bus.external: no unit '{unit}'; units are {names}.", unit=unknown[0], names=", ".join(sorted(self.plans.makers)))
+            )  # fmt: skip
         if carrier is not None:
             periods = {unit.name: unit.period_ticks for unit in self.units}
             self.carried = CarrierBus(carrier, periods, self.resolved.spec, header, options.clock)
             return self.carried
         if external:
             raise ConfigError(
-                f"bus.external = {list(external)}: these units join from outside, which needs `icv run --bus zmq`."
-            )
+                say("bus.external = {names}: these units join from outside, which needs `icv run --bus zmq`.", names=list(external))
+            )  # fmt: skip
         makers = {
             timed.name: lambda timed=timed: timed.renew(self.plans.build(timed.name))
             for timed in self.timed

@@ -18,7 +18,8 @@ from protocols.roads.network import RoadNetwork, UserClass
 from protocols.sentence import say
 from roadside.signals import SignalPlan, check_plan
 from roadside.signals.phases import default_plans
-from scenarios.load import find_map
+from scenarios.load import find_map, keys_at
+from scenarios.mistakes import unknown_key, wrong_value
 from scenarios.spec import SceneSpec, VehicleSpec
 from sim.demand import default_flows, resolve_lanes
 from sim.radio.params import IdealParams, RangeLossParams, from_table
@@ -86,12 +87,19 @@ def _model(kind: type[Model], table: dict[str, Any], where: str) -> Model:
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join([where, *(str(part) for part in first["loc"])])
-        found = first.get("input")
-        shown = f", found {found!r}" if isinstance(found, (str, int, float, bool)) else ""
-        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ConfigError(f"{key}: {first['msg']}{shown}{more}.") from None
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        place = f"{where}.{key}" if key else where
+        table_place, _, own = place.rpartition(".")
+        if first["type"] == "extra_forbidden":
+            text = unknown_key(table_place, own, keys_at(kind, first["loc"]))
+        elif first["type"] == "missing":
+            text = say("{where!s}: key '{key}' is missing.", where=table_place, key=own)
+        else:
+            text = wrong_value(place, "", first)
+        if error.error_count() > 1:
+            text = say("{problem!s} ({number:d} more like it in this file.)", problem=text, number=error.error_count() - 1)  # fmt: skip
+        raise ConfigError(text) from None
 
 
 def _vehicle(spec: SceneSpec, k: int) -> ResolvedVehicle:
@@ -157,9 +165,13 @@ def _one_unit_a_junction(
             first = owner.setdefault(junction, k)
             if first != k:
                 raise ConfigError(
-                    f"roadside.{k}.junctions: junction '{net.junctions.name[junction] or net.junctions.id[junction]}' "
-                    f"already belongs to roadside unit '{spec.roadside[first].name}'; one unit runs a junction's signals."
-                )
+                    say(
+                        "roadside.{k}.junctions: junction '{junction}' already belongs to roadside unit '{unit}'; one unit "
+                        "runs a junction's signals.",
+                        k=k, junction=net.junctions.name[junction] or net.junctions.id[junction],
+                        unit=spec.roadside[first].name,
+                    )
+                )  # fmt: skip
 
 
 def _plans(spec: SceneSpec, net: RoadNetwork) -> dict[int, SignalPlan]:
@@ -176,7 +188,9 @@ def _plans(spec: SceneSpec, net: RoadNetwork) -> dict[int, SignalPlan]:
             check_plan(net, plan, where)
         except IcvError as error:
             text = str(error)
-            raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from error
+            if not text.startswith(where):
+                text = say("{scene}: {what!s}", scene=where, what=text)
+            raise ConfigError(text) from error
         plans[junction] = plan
     if spec.default_signals:
         done = [net.junctions.id[junction] for junction in plans]
@@ -214,17 +228,20 @@ def _traffic(spec: SceneSpec, net: RoadNetwork) -> TrafficConfig:
 def _flow(net: RoadNetwork, flow: Any, where: str) -> Flow:
     if not flow.mix or min(flow.mix.values()) < 0 or sum(flow.mix.values()) <= 0:
         raise ConfigError(
-            f"{where}.mix: found {flow.mix}; expected classes with shares >= 0 that are not all zero."
-        )
+            say("{where}.mix: found {mix}; expected classes with shares >= 0 that are not all zero.", where=where, mix=flow.mix)
+        )  # fmt: skip
     if min(flow.destinations.values()) < 0 or sum(flow.destinations.values()) <= 0:
         raise ConfigError(
-            f"{where}.destinations: found {flow.destinations}; expected weights >= 0 that are not all zero."
-        )
+            say(
+                "{where}.destinations: found {destinations}; expected weights >= 0 that are not all zero.",
+                where=where, destinations=flow.destinations,
+            )
+        )  # fmt: skip
     unknown = [kind for kind in flow.mix if kind not in KINDS]
     if unknown:
         raise ConfigError(
-            f"{where}.mix: unknown vehicle class '{unknown[0]}'; known: {', '.join(KINDS)}."
-        )
+            say("{where}.mix: unknown vehicle class '{kind}'; known: {names}.", where=where, kind=unknown[0], names=", ".join(KINDS))
+        )  # fmt: skip
     who = UserClass(0)
     for kind in flow.mix:
         who |= KINDS[kind][1]
@@ -259,5 +276,8 @@ def _crossing(net: RoadNetwork, name: str, where: str) -> int:
         return net.crossings.id.index(name)
     known = ", ".join(net.crossings.id[:12]) or "none"
     raise ConfigError(
-        f"{where}: crossing '{name}' is not on road network '{net.name}'. Known: {known}."
-    )
+        say(
+            "{where}: crossing '{name}' is not on road network '{network}'. Known: {names}.",
+            where=where, name=name, network=net.name, names=known,
+        )
+    )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from protocols.errors import ConfigError, RoadError
 from protocols.roads.network import I32, LaneType, RoadNetwork, UserClass
 from protocols.roads.routing import costs_to_go, find_lane
+from protocols.sentence import phrase, say
 from scenarios.spec import FlowSpec
 
 ENTRY_VPH = 400.0  # per entry lane of a bare map: moderate city traffic
@@ -71,22 +72,28 @@ def resolve_lanes(
         try:
             return [find_lane(net, text)]
         except RoadError as error:
-            raise ConfigError(f"{where}: {error}") from error
+            raise ConfigError(say("{scene}: {what!s}", scene=where, what=error)) from error
     road_id = text[5:]
     if road_id not in net.roads.id:
         close = ", ".join(difflib.get_close_matches(road_id, net.roads.id, n=5, cutoff=0.0))
         raise ConfigError(
-            f"{where}: road '{road_id}' is not on road network '{net.name}'. Nearest ids: {close}."
-        )
+            say(
+                "{where}: road '{road}' is not on road network '{network}'. Nearest ids: {names}.",
+                where=where, road=road_id, network=net.name, names=close,
+            )
+        )  # fmt: skip
     road = net.roads.id.index(road_id)
     ends = entry_lanes(net, who) if is_origin else exit_lanes(net, who)
     found = [int(lane) for lane in ends if int(net.lanes.road[lane]) == road]
     if not found:
-        side = "enter" if is_origin else "leave"
+        side = phrase("enter") if is_origin else phrase("leave")
         raise ConfigError(
-            f"{where}: no lane of road '{road_id}' lets {who.name} {side} the map there. "
-            "Name a lane as road/section/lane, or another road; see `icv map info`."
-        )
+            say(
+                "{where}: no lane of road '{road}' lets {user} {side!s} the map there. Name a lane as road/section/lane, or "
+                "another road; see `icv map info`.",
+                where=where, road=road_id, user=who.name, side=side,
+            )
+        )  # fmt: skip
     return found
 
 
@@ -111,9 +118,12 @@ def default_flows(net: RoadNetwork, who: UserClass = UserClass.PASSENGER) -> tup
     exits = _spread(exits)
     if origins.size == 0:
         raise RoadError(
-            f"Road network '{net.name}' has no lane of {who.name} to drive on; "
-            "`icv map info` lists its lanes and permissions."
-        )
+            say(
+                "Road network '{network}' has no lane of {user} to drive on; `icv map info` lists its lanes and "
+                "permissions.",
+                network=net.name, user=who.name,
+            )
+        )  # fmt: skip
     cost = costs_to_go(net, [[int(lane)] for lane in exits], who)
     flows: list[FlowSpec] = []
     for lane in origins:
@@ -137,9 +147,11 @@ def default_flows(net: RoadNetwork, who: UserClass = UserClass.PASSENGER) -> tup
             )
     if not flows:
         raise RoadError(
-            f"Road network '{net.name}': no entry reaches any exit for {who.name}; "
-            "`icv map check` lists broken links."
-        )
+            say(
+                "Road network '{network}': no entry reaches any exit for {user}; `icv map check` lists broken links.",
+                network=net.name, user=who.name,
+            )
+        )  # fmt: skip
     return tuple(flows)
 
 

@@ -15,6 +15,7 @@ from protocols.errors import ConfigError
 from protocols.messages import ActorKind
 from protocols.roads.network import I32
 from protocols.sensing import CrossingDemand, ObjectList, Readings
+from protocols.sentence import say
 from protocols.simtime import Now
 from protocols.streams import generator
 from scenarios.spec import SceneSpec
@@ -56,7 +57,9 @@ def sensor_params(
         return _sensor_params(table, where, defaults)
     except ConfigError as error:
         text = str(error)
-        raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
+        if not text.startswith(where):
+            text = say("{scene}: {what!s}", scene=where, what=text)
+        raise ConfigError(text) from None
 
 
 def _sensor_params(
@@ -68,8 +71,11 @@ def _sensor_params(
             continue  # `extra_sensors` reads it
         if name not in defaults:
             raise ConfigError(
-                f"{where}.sensors.{name}: unknown sensor; expected one of {', '.join(defaults)}, extra."
-            )
+                say(
+                    "{where}.sensors.{name}: unknown sensor; expected one of {names}, extra.",
+                    where=where, name=name, names=", ".join(defaults),
+                )
+            )  # fmt: skip
         if value is False:
             out[name] = None
         elif isinstance(value, str):
@@ -87,14 +93,19 @@ def _sensor_params(
             ]
             if wrong:
                 raise ConfigError(
-                    f"{where}.sensors.{name}.{wrong[0]} = {row[wrong[0]]!r}: expected a number under one "
-                    f"of {', '.join(sorted(known))}."
-                )
+                    say(
+                        "{where}.sensors.{name}.{key} = {value!r}: expected a number under one of {names}.",
+                        where=where, name=name, key=wrong[0], value=row[wrong[0]], names=", ".join(sorted(known)),
+                    )
+                )  # fmt: skip
             out[name] = replace(base, **row)
         else:
             raise ConfigError(
-                f"{where}.sensors.{name}: found {value!r}; expected a preset's name, a table, or false."
-            )
+                say(
+                    "{where}.sensors.{name}: found {value!r}; expected a preset's name, a table, or false.",
+                    where=where, name=name, value=value,
+                )
+            )  # fmt: skip
     return out
 
 

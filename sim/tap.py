@@ -14,6 +14,7 @@ import struct
 import zmq
 
 from protocols.errors import ConfigError
+from protocols.sentence import say
 from protocols.zmq_net import Keys, limit, require_keys
 
 QUEUE = 1_000  # records kept for a slow subscriber
@@ -41,7 +42,9 @@ class Tap:
             self._socket.bind(address)
         except zmq.ZMQError as error:
             self.close()
-            raise ConfigError(f"tap address {address!r} cannot be used: {error}.") from error
+            raise ConfigError(
+                say("tap address {address!r} cannot be used: {why!s}.", address=address, why=error)
+            ) from error
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def publish(self, topic: str, sender: str, t_ns: int, data: bytes) -> None:

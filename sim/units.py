@@ -12,6 +12,7 @@ from functools import partial
 from protocols.errors import ConfigError
 from protocols.messages import Polygon
 from protocols.participant import Participant
+from protocols.sentence import say
 from roadside.map_message import junction_centre
 from roadside.signals import FixedTimeBank, SignalControllerUnit, SignalPlan
 from roadside.unit import RoadsideUnit, Sharing
@@ -52,8 +53,11 @@ class Units:
         make = self.makers.get(name)
         if make is None:
             raise ConfigError(
-                f"scene {self.resolved.spec.name} has no unit '{name}'; its units are {', '.join(sorted(self.makers))}."
-            )
+                say(
+                    "scene {scene} has no unit '{name}'; its units are {names}.",
+                    scene=self.resolved.spec.name, name=name, names=", ".join(sorted(self.makers)),
+                )
+            )  # fmt: skip
         return make()
 
     def onboard(

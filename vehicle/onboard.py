@@ -29,6 +29,7 @@ from protocols.participant import Inbox, Outbox, Transmission
 from protocols.roads.matching import build_index
 from protocols.roads.network import F64, RoadNetwork
 from protocols.sensing import CabinReading
+from protocols.sentence import say
 from protocols.simtime import NS_PER_MS, Now, ticks
 from vehicle.control import ControlConfig, Controller
 from vehicle.driving import Driver, DrivingConfig, Mission, build_corridor
@@ -69,14 +70,20 @@ class OnboardUnit:
         """`region`: where the own sensors look, body axes; for the SSM."""
         if config.planning_period_ms % config.control_period_ms:
             raise ConfigError(
-                f"onboard.planning_period_ms = {config.planning_period_ms} is not a multiple of "
-                f"onboard.control_period_ms = {config.control_period_ms}"
-            )
+                say(
+                    "onboard.planning_period_ms = {planning_period_ms} is not a multiple of onboard.control_period_ms = "
+                    "{control_period_ms}",
+                    planning_period_ms=config.planning_period_ms, control_period_ms=config.control_period_ms,
+                )
+            )  # fmt: skip
         if config.share and config.ssm_period_ms % config.planning_period_ms:
             raise ConfigError(
-                f"onboard.ssm_period_ms = {config.ssm_period_ms} is not a multiple of "
-                f"onboard.planning_period_ms = {config.planning_period_ms}"
-            )
+                say(
+                    "onboard.ssm_period_ms = {ssm_period_ms} is not a multiple of onboard.planning_period_ms = "
+                    "{planning_period_ms}",
+                    ssm_period_ms=config.ssm_period_ms, planning_period_ms=config.planning_period_ms,
+                )
+            )  # fmt: skip
         self._name = name
         self._station_id = station_id
         self._params = params

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from protocols.errors import RoadError
 from protocols.roads import _kernels
 from protocols.roads.network import F64, I32, Cubics, Plans, RoadNetwork, Roads, Sections
+from protocols.sentence import say
 
 MAX_SPACING_M = 5.0
 """Largest distance between two sampled points of a lane."""
@@ -147,9 +148,12 @@ def _poses(
         bad = int(index.min() if index.min() < 0 else index.max())
         what = "lane" if is_lane else "road"
         raise RoadError(
-            f"{net.name}: {what} number {bad} is not on this network; it has {limit}, counted from 0. "
-            f"List them with `icv map info`."
-        )
+            say(
+                "{network}: {what} number {bad} is not on this network; it has {limit}, counted from 0. List them with `icv "
+                "map info`.",
+                network=net.name, what=what, bad=bad, limit=limit,
+            )
+        )  # fmt: skip
     out = np.empty((index.size, 6))
     points = net.points
     _kernels.poses(

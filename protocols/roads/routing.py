@@ -184,7 +184,9 @@ def route(
     """
     for lane, s_m in ((from_lane, from_s_m), (to_lane, to_s_m)):
         if not 0 <= lane < net.num_lanes:
-            raise RoadError(f"Lane index {lane} is not on road network '{net.name}'.")
+            raise RoadError(
+                say("Lane index {lane} is not on road network '{network}'.", lane=lane, network=net.name)
+            )  # fmt: skip
         if not -1e-6 <= s_m <= net.lanes.length_m[lane] + 1e-6:
             raise RoadError(
                 say(

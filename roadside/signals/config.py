@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from protocols.sentence import say
 from roadside.signals.durations import (
     STEP_NS,
     Seconds,
@@ -63,16 +64,17 @@ class StagePlan(SignalModel):
     def _check(self) -> StagePlan:
         if stray := [name for name in self.permissive if name not in self.groups]:
             raise ValueError(
-                f"permissive names {stray[0]!r}, which is not among this stage's groups; "
-                f"add it to groups or drop it"
-            )
+                say("permissive names {group!r}, which is not among this stage's groups; add it to groups or drop it", group=stray[0])
+            )  # fmt: skip
         if len(set(self.groups)) != len(self.groups):
-            raise ValueError("groups names the same group twice")
+            raise ValueError(say("groups names the same group twice"))
         if not 1.0 <= self.min_green_s <= self.green_s <= self.max_green_s:
             raise ValueError(
-                f"expected 1 <= min_green_s <= green_s <= max_green_s, found "
-                f"{self.min_green_s} / {self.green_s} / {self.max_green_s}"
-            )
+                say(
+                    "expected 1 <= min_green_s <= green_s <= max_green_s, found {min_green_s} / {green_s} / {max_green_s}",
+                    min_green_s=self.min_green_s, green_s=self.green_s, max_green_s=self.max_green_s,
+                )
+            )  # fmt: skip
         return self
 
 
@@ -179,30 +181,39 @@ class SignalPlan(SignalModel):
     ) -> tuple[StagePlan, ...]:
         if info.data.get("mode") == "ring_barrier":
             if stages:
-                raise ValueError("stages belong to fixed and actuated plans; a ring plan has rings")
+                raise ValueError(
+                    say("stages belong to fixed and actuated plans; a ring plan has rings")
+                )
         elif not stages:
-            raise ValueError("found no stage; name at least one")
+            raise ValueError(say("found no stage; name at least one"))
         return stages
 
     @model_validator(mode="after")
     def _check(self) -> SignalPlan:
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
-            raise ValueError(f"two stages of junction {self.junction!r} share a name: {names}")
+            raise ValueError(
+                say("two stages of junction {junction!r} share a name: {names}", junction=self.junction, names=names)
+            )  # fmt: skip
         if self.cycle_s is not None and self.mode != "fixed":
             raise ValueError(
-                f"cycle_s is given for a plan of mode {self.mode!r}, which has no fixed cycle; drop it"
-            )
+                say("cycle_s is given for a plan of mode {mode!r}, which has no fixed cycle; drop it", mode=self.mode)
+            )  # fmt: skip
         if (self.rings is not None) != (self.mode == "ring_barrier"):
-            raise ValueError("mode 'ring_barrier' and the section rings go together")
+            raise ValueError(say("mode 'ring_barrier' and the section rings go together"))
         known = {"base"} | {pattern.name for pattern in self.plans}
         if len(known) != len(self.plans) + 1:
-            raise ValueError("two plans share a name; 'base' is the one of the stages themselves")
+            raise ValueError(
+                say("two plans share a name; 'base' is the one of the stages themselves")
+            )
         for n, entry in enumerate(self.schedule):
             if entry.run not in known and not is_mode(entry.run):
                 raise ValueError(
-                    f"schedule[{n}].run = {entry.run!r} is neither a plan nor a mode; plans: {', '.join(sorted(known))}"
-                )
+                    say(
+                        "schedule[{n}].run = {run!r} is neither a plan nor a mode; plans: {names}",
+                        n=n, run=entry.run, names=", ".join(sorted(known)),
+                    )
+                )  # fmt: skip
         if list(self.schedule) != sorted(self.schedule, key=lambda e: e.at_s):
-            raise ValueError("schedule entries are not in order of at_s; sort them")
+            raise ValueError(say("schedule entries are not in order of at_s; sort them"))
         return self

@@ -11,6 +11,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from protocols.sentence import say
+
 STEP_NS: Final = 100_000_000
 """The controller is stepped every 100 ms, and every duration is a whole number of steps."""
 
@@ -40,7 +42,9 @@ def steps_ns(seconds: float) -> int:
 
 def _whole_steps(seconds: float) -> float:
     if abs(seconds * 10 - round(seconds * 10)) > 1e-6:
-        raise ValueError(f"{seconds} s is not a whole multiple of 0.1 s; round it to one decimal")
+        raise ValueError(
+            say("{seconds} s is not a whole multiple of 0.1 s; round it to one decimal", seconds=seconds)
+        )  # fmt: skip
     return seconds
 
 

@@ -29,6 +29,7 @@ from protocols.roads.network import (
     RightOfWay,
     RoadNetwork,
 )
+from protocols.sentence import phrase, say
 
 STRAIGHT_RAD = np.deg2rad(35.0)  # a larger change of direction is a turn
 U_TURN_RAD = np.deg2rad(150.0)
@@ -83,10 +84,13 @@ class JunctionLayout:
         if len(found) == 1:
             return found[0]
         choices = ", ".join(sorted({*self.group_id, *filter(None, self.group_name)}))
-        problem = "is the name of several groups" if found else "is no signal group"
+        problem = phrase("is the name of several groups") if found else phrase("is no signal group")
         raise ConfigError(
-            f"{where}: '{name}' {problem} of junction '{self.id}'. Use one of these names or ids: {choices}."
-        )
+            say(
+                "{where}: '{name}' {problem!s} of junction '{junction}'. Use one of these names or ids: {names}.",
+                where=where, name=name, problem=problem, junction=self.id, names=choices,
+            )
+        )  # fmt: skip
 
 
 def junction_index(net: RoadNetwork, junction: str) -> int:
@@ -97,8 +101,11 @@ def junction_index(net: RoadNetwork, junction: str) -> int:
             return found[0]
     known = ", ".join(net.junctions.id[:20]) or "none"
     raise ConfigError(
-        f"signal plan: junction '{junction}' is not on road network '{net.name}'. Its junctions: {known}."
-    )
+        say(
+            "signal plan: junction '{junction}' is not on road network '{network}'. Its junctions: {names}.",
+            junction=junction, network=net.name, names=known,
+        )
+    )  # fmt: skip
 
 
 def wrap_rad(angle_rad: float) -> float:

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from protocols.sentence import say
 from roadside.signals.durations import Moment, Seconds, SignalModel, practice
 
 
@@ -60,12 +61,15 @@ class PhasePlan(SignalModel):
     def _check(self) -> PhasePlan:
         if stray := [name for name in self.permissive if name not in self.groups]:
             raise ValueError(
-                f"permissive names {stray[0]!r}, which is not among this phase's groups"
-            )
+                say("permissive names {group!r}, which is not among this phase's groups", group=stray[0])
+            )  # fmt: skip
         if not 1.0 <= self.min_green_s <= self.max_green_s:
             raise ValueError(
-                f"expected 1 <= min_green_s <= max_green_s, found {self.min_green_s} / {self.max_green_s}"
-            )
+                say(
+                    "expected 1 <= min_green_s <= max_green_s, found {min_green_s} / {max_green_s}",
+                    min_green_s=self.min_green_s, max_green_s=self.max_green_s,
+                )
+            )  # fmt: skip
         return self
 
 
@@ -83,18 +87,18 @@ class RingPlan(SignalModel):
         names = [phase.name for phase in self.phases]
         placed = [name for block in self.barriers for ring in block for name in ring]
         if len(set(names)) != len(names):
-            raise ValueError(f"two phases share a name: {names}")
+            raise ValueError(say("two phases share a name: {names}", names=names))
         if sorted(placed) != sorted(names):
             odd = sorted(set(placed) ^ set(names)) or [n for n in names if placed.count(n) > 1]
             raise ValueError(
-                f"barriers have to hold every phase once; found {odd[0]!r} missing, unknown or twice"
-            )
+                say("barriers have to hold every phase once; found {phase!r} missing, unknown or twice", phase=odd[0])
+            )  # fmt: skip
         if len({len(block) for block in self.barriers}) != 1 or not self.barriers[0]:
             raise ValueError(
-                "every part of barriers needs one list for each ring; write [] for a ring that rests there"
-            )
+                say("every part of barriers needs one list for each ring; write [] for a ring that rests there")
+            )  # fmt: skip
         if any(not any(block) for block in self.barriers):
-            raise ValueError("a part of barriers holds no phase at all; remove it")
+            raise ValueError(say("a part of barriers holds no phase at all; remove it"))
         return self
 
 
@@ -114,9 +118,13 @@ class PatternPlan(SignalModel):
     @model_validator(mode="after")
     def _check(self) -> PatternPlan:
         if is_mode(self.name) or self.name == "base":
-            raise ValueError(f"name {self.name!r} is taken by a mode; choose another")
+            raise ValueError(
+                say("name {name!r} is taken by a mode; choose another", name=self.name)
+            )
         if self.offset_s >= self.cycle_s:
-            raise ValueError(f"offset_s = {self.offset_s} is not below cycle_s = {self.cycle_s}")
+            raise ValueError(
+                say("offset_s = {offset_s} is not below cycle_s = {cycle_s}", offset_s=self.offset_s, cycle_s=self.cycle_s)
+            )  # fmt: skip
         return self
 
 

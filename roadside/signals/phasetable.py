@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from protocols.errors import ConfigError
 from protocols.roads.network import RoadNetwork
+from protocols.sentence import phrase, say
 from roadside.signals.config import SignalPlan, StagePlan, steps_ns
 from roadside.signals.durations import practice
 from roadside.signals.layout import JunctionLayout
@@ -295,20 +296,25 @@ def _after(
     for n, name in enumerate(names):
         if name not in last:
             raise ConfigError(
-                f"{where}[{n}]: '{name}' is not the last phase before a barrier. Use one of {', '.join(last)}."
-            )
+                say(
+                    "{where}[{n}]: '{name}' is not the last phase before a barrier. Use one of {names}.",
+                    where=where, n=n, name=name, names=", ".join(last),
+                )
+            )  # fmt: skip
     return frozenset(last[name] for name in names)
 
 
 def _pattern(table: PhaseTable, pattern: PatternPlan, is_ring: bool, where: str) -> Pattern:
     names = [phase.name for n, phase in enumerate(table.phases) if n != table.insert]
-    kind = "phase" if is_ring else "stage"
+    kind = phrase("phase") if is_ring else phrase("stage")
     if sorted(pattern.split_s) != sorted(names):
         odd = sorted(set(pattern.split_s) ^ set(names))[0]
         raise ConfigError(
-            f"{where}.split_s: found {sorted(pattern.split_s)}; expected one split for every {kind}: {sorted(names)} "
-            f"('{odd}' differs)."
-        )
+            say(
+                "{where}.split_s: found {found}; expected one split for every {kind!s}: {names} ('{odd}' differs).",
+                where=where, found=sorted(pattern.split_s), kind=kind, names=sorted(names), odd=odd,
+            )
+        )  # fmt: skip
     change = changes_after(table)
     split = [0] * len(table.phases)
     for p, phase in enumerate(table.phases):
@@ -317,35 +323,48 @@ def _pattern(table: PhaseTable, pattern: PatternPlan, is_ring: bool, where: str)
         split[p] = steps_ns(pattern.split_s[phase.name])
         if split[p] < phase.floor_ns + change[p]:
             raise ConfigError(
-                f"{where}.split_s: {kind} '{phase.name}' has {split[p] / 1e9:.1f} s, but needs {phase.floor_ns / 1e9:.1f} s of "
-                f"green for minimum and pedestrians and {change[p] / 1e9:.1f} s of change. Lengthen the split."
-            )
+                say(
+                    "{where}.split_s: {kind!s} '{name}' has {split_s:.1f} s, but needs {floor_s:.1f} s of green for minimum "
+                    "and pedestrians and {change_s:.1f} s of change. Lengthen the split.",
+                    where=where, kind=kind, name=phase.name, split_s=split[p] / 1e9, floor_s=phase.floor_ns / 1e9,
+                    change_s=change[p] / 1e9,
+                )
+            )  # fmt: skip
     total = 0
     for b, block in enumerate(table.blocks):
         sums = [sum(split[p] for p in ring) for ring in block if ring]
         if len(set(sums)) > 1:
             raise ConfigError(
-                f"{where}.split_s: between barriers {b} and {b + 1} the rings last "
-                f"{' and '.join(f'{s / 1e9:.1f} s' for s in sums)}; all rings have to cross a barrier at the same time."
-            )
+                say(
+                    "{where}.split_s: between barriers {first} and {second} the rings last {names}; all rings have to cross "
+                    "a barrier at the same time.",
+                    where=where, first=b, second=b + 1, names=" and ".join(f"{s / 1e9:.1f} s" for s in sums),
+                )
+            )  # fmt: skip
         total += sums[0]
     if total != steps_ns(pattern.cycle_s):
         raise ConfigError(
-            f"{where}: cycle_s = {pattern.cycle_s} s, but the splits add up to {total / 1e9:.1f} s. Correct one of them."
-        )
+            say(
+                "{where}: cycle_s = {cycle_s} s, but the splits add up to {total_s:.1f} s. Correct one of them.",
+                where=where, cycle_s=pattern.cycle_s, total_s=total / 1e9,
+            )
+        )  # fmt: skip
     first = {phase for ring in table.blocks[0] for phase in ring}
     chosen: set[int] = set()
     for n, name in enumerate(pattern.coordinated):
         if name not in names or names.index(name) not in first:
             raise ConfigError(
-                f"{where}.coordinated[{n}]: '{name}' is no {kind} of the first part; coordinated ones have to be there: "
-                f"{', '.join(table.phases[p].name for p in sorted(first))}."
-            )
+                say(
+                    "{where}.coordinated[{n}]: '{name}' is no {kind!s} of the first part; coordinated ones have to be "
+                    "there: {names}.",
+                    where=where, n=n, name=name, kind=kind, names=", ".join(table.phases[p].name for p in sorted(first)),
+                )
+            )  # fmt: skip
         chosen.add(names.index(name))
     if chosen and table.plan.mode == "fixed":
         raise ConfigError(
-            f"{where}.coordinated: a fixed plan runs every stage to its end; use mode 'actuated' or 'ring_barrier'."
-        )
+            say("{where}.coordinated: a fixed plan runs every stage to its end; use mode 'actuated' or 'ring_barrier'.", where=where)
+        )  # fmt: skip
     offset = steps_ns(pattern.offset_s)
     return Pattern(pattern.name, total, offset, tuple(split), frozenset(chosen))
 
@@ -353,5 +372,5 @@ def _pattern(table: PhaseTable, pattern: PatternPlan, is_ring: bool, where: str)
 def _check_schedule(plan: SignalPlan, where: str) -> None:
     if plan.mode == "fixed" and any(entry.run == FREE for entry in plan.schedule):
         raise ConfigError(
-            f"{where}: schedule runs 'free', but a fixed plan has no detectors to run by; use mode 'actuated'."
-        )
+            say("{where}: schedule runs 'free', but a fixed plan has no detectors to run by; use mode 'actuated'.", where=where)
+        )  # fmt: skip

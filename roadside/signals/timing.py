@@ -15,6 +15,7 @@ from itertools import product
 from protocols.errors import ConfigError
 from protocols.messages import Light
 from protocols.roads.network import RoadNetwork
+from protocols.sentence import phrase, say
 from roadside.signals.config import STEP_NS, SignalPlan, StagePlan, practice, steps_ns
 from roadside.signals.layout import JunctionLayout, junction_index, junction_layout
 
@@ -76,9 +77,12 @@ def compile_plan(net: RoadNetwork, plan: SignalPlan, where: str = "signal plan")
     size = layout.num_groups
     if size == 0:
         raise ConfigError(
-            f"{where}: junction '{plan.junction}' of road network '{net.name}' has no signal groups. "
-            f"Remove the plan or add signals with a controller to the road file."
-        )
+            say(
+                "{where}: junction '{junction}' of road network '{network}' has no signal groups. Remove the plan or add "
+                "signals with a controller to the road file.",
+                where=where, junction=plan.junction, network=net.name,
+            )
+        )  # fmt: skip
     walk, clear, recall = _pedestrians(plan, layout, where)
     level = _levels(plan, layout, where)
     check_conflicts(plan.stages, layout, level, where)
@@ -94,9 +98,12 @@ def compile_plan(net: RoadNetwork, plan: SignalPlan, where: str = "signal plan")
     for i in stages:
         if green[i] < floor[i] and not is_ring:
             raise ConfigError(
-                f"{where}: stages[{i}].green_s = {plan.stages[i].green_s} s is shorter than walk plus clearance of its "
-                f"pedestrian groups, {floor[i] / 1e9:.1f} s. Lengthen the green or shorten pedestrians[].walk_s."
-            )
+                say(
+                    "{where}: stages[{i}].green_s = {green_s} s is shorter than walk plus clearance of its pedestrian "
+                    "groups, {floor_s:.1f} s. Lengthen the green or shorten pedestrians[].walk_s.",
+                    where=where, i=i, green_s=plan.stages[i].green_s, floor_s=floor[i] / 1e9,
+                )
+            )  # fmt: skip
     begin: list[int] = []
     at = 0
     for i in stages:
@@ -104,9 +111,12 @@ def compile_plan(net: RoadNetwork, plan: SignalPlan, where: str = "signal plan")
         at += green[i] + change[i][(i + 1) % len(stages)]
     if plan.cycle_s is not None and steps_ns(plan.cycle_s) != at:
         raise ConfigError(
-            f"{where}: cycle_s = {plan.cycle_s} s, but greens and changes add up to {at / 1e9:.1f} s. "
-            f"Correct the greens or the cycle."
-        )
+            say(
+                "{where}: cycle_s = {cycle_s} s, but greens and changes add up to {total_s:.1f} s. Correct the greens or "
+                "the cycle.",
+                where=where, cycle_s=plan.cycle_s, total_s=at / 1e9,
+            )
+        )  # fmt: skip
     asked = frozenset(
         layout.local(name, f"{where}: priority.groups[{n}]")
         for n, name in enumerate(plan.priority.groups)
@@ -188,9 +198,12 @@ def _pedestrians(
         k = layout.local(item.group, f"{where}: pedestrians[{n}].group")
         if not layout.is_pedestrian[k]:
             raise ConfigError(
-                f"{where}: pedestrians[{n}].group = '{item.group}' holds no crossing, or holds vehicles too. "
-                f"Name a group whose heads stand at a crossing."
-            )
+                say(
+                    "{where}: pedestrians[{n}].group = '{group}' holds no crossing, or holds vehicles too. Name a group "
+                    "whose heads stand at a crossing.",
+                    where=where, n=n, group=item.group,
+                )
+            )  # fmt: skip
         walk[k] = steps_ns(item.walk_s)
         clear[k] = (
             _crossing_ns(layout, k) if item.clearance_s is None else steps_ns(item.clearance_s)
@@ -216,9 +229,11 @@ def _levels(plan: SignalPlan, layout: JunctionLayout, where: str) -> tuple[tuple
     for k in range(layout.num_groups):
         if all(row[k] == RED for row in rows):
             raise ConfigError(
-                f"{where}: stages never give green to group '{layout.group_id[k]}' ({layout.group_name[k]}). "
-                f"Add it to a stage."
-            )
+                say(
+                    "{where}: stages never give green to group '{group_id}' ({group_name}). Add it to a stage.",
+                    where=where, group_id=layout.group_id[k], group_name=layout.group_name[k],
+                )
+            )  # fmt: skip
     return tuple(rows)
 
 
@@ -238,17 +253,20 @@ def check_conflicts(
                     continue
                 names = [layout.group_name[k] or layout.group_id[k] for k in (a, b)]
                 if layout.exclusive[a, b]:
-                    cure = "Put them into different stages."
+                    cure = phrase("Put them into different stages.")
                 else:
                     waits = a if layout.must_yield[a, b] else b
-                    cure = (
-                        f"List '{layout.group_name[waits] or layout.group_id[waits]}' in "
-                        f"stages[{i}].permissive or put them into different stages."
-                    )
+                    cure = say(
+                        "List '{group}' in stages[{i}].permissive or put them into different stages.",
+                        group=layout.group_name[waits] or layout.group_id[waits], i=i,
+                    )  # fmt: skip
                 raise ConfigError(
-                    f"{where}: stages[{i}] ('{stages[i].name}') gives green to '{names[0]}' and '{names[1]}', whose paths "
-                    f"conflict. {cure}"
-                )
+                    say(
+                        "{where}: stages[{i}] ('{name}') gives green to '{one}' and '{other}', whose paths conflict. "
+                        "{cure!s}",
+                        where=where, i=i, name=stages[i].name, one=names[0], other=names[1], cure=cure,
+                    )
+                )  # fmt: skip
 
 
 def _changes(
@@ -283,7 +301,10 @@ def _check_red_cap(timing: Timing, where: str) -> None:
         worst = worst_red_ns(timing, k)
         if worst > cap:
             raise ConfigError(
-                f"{where}: priority.side_max_red_s = {timing.plan.priority.side_max_red_s} s, but group "
-                f"'{timing.layout.group_id[k]}' ({timing.layout.group_name[k]}) waits up to {worst / 1e9:.1f} s without any "
-                f"priority. Raise the cap or shorten the other stages."
-            )
+                say(
+                    "{where}: priority.side_max_red_s = {side_max_red_s} s, but group '{group_id}' ({group_name}) waits up "
+                    "to {worst_s:.1f} s without any priority. Raise the cap or shorten the other stages.",
+                    where=where, side_max_red_s=timing.plan.priority.side_max_red_s, group_id=timing.layout.group_id[k],
+                    group_name=timing.layout.group_name[k], worst_s=worst / 1e9,
+                )
+            )  # fmt: skip

@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from protocols.errors import ConfigError, IcvError
+from protocols.sentence import say
 from scenarios import load as scenes
 from scenarios.suites.spec import MAX_RUNS, EntrySpec, SuiteSpec
 from scenarios.suites.sweep import Row, rows, toml_value
@@ -89,9 +90,12 @@ def expand(paths: Sequence[str], seed: int | None = None) -> Expansion:
                 found.append(_bad(prefix, file, str(error), spec.name))
             if len(found) > MAX_RUNS:
                 raise ConfigError(
-                    f"{' '.join(paths)[:200]}: more than {MAX_RUNS} runs; expected at most that many. "
-                    f"Name fewer scenes, or fewer values in sweeps."
-                )
+                    say(
+                        "{names}: more than {allowed} runs; expected at most that many. Name fewer scenes, or fewer values "
+                        "in sweeps.",
+                        names=" ".join(paths)[:200], allowed=MAX_RUNS,
+                    )
+                )  # fmt: skip
     return Expansion(
         names[0] if len(set(names)) == 1 else "suite",
         tuple(_distinct(found)),
@@ -165,8 +169,11 @@ def _read(file: Path, id_: str, found: list[Entry | Problem]) -> SuiteSpec | Ent
     try:
         if file.stat().st_size > scenes.MAX_SCENE_BYTES:
             raise ConfigError(
-                f"{file}: {file.stat().st_size} bytes; a suite or scene file has at most {scenes.MAX_SCENE_BYTES}."
-            )
+                say(
+                    "{file}: {size} bytes; a suite or scene file has at most {allowed}.",
+                    file=file, size=file.stat().st_size, allowed=scenes.MAX_SCENE_BYTES,
+                )
+            )  # fmt: skip
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
         return Entry(id_, str(file))  # the run says what is wrong, in its own words

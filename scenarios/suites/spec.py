@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from protocols.sentence import say
 from scenarios.spec import Name, Spec
 
 MAX_RUNS = 100_000  # of one suite: beyond it, a forgotten axis is likelier than a wish
@@ -30,11 +31,13 @@ class Range(Spec):
     @model_validator(mode="after")
     def _ends(self) -> Range:
         if self.stop <= self.start:
-            raise ValueError(f"`to` = {self.stop:g} must be above `from` = {self.start:g}")
+            raise ValueError(
+                say("`to` = {stop:g} must be above `from` = {start:g}", stop=self.stop, start=self.start)
+            )  # fmt: skip
         if self.log and self.start <= 0:
-            raise ValueError("`log` needs `from` above 0")
+            raise ValueError(say("`log` needs `from` above 0"))
         if self.integer and not (self.start.is_integer() and self.stop.is_integer()):
-            raise ValueError("`integer` needs whole numbers as `from` and `to`")
+            raise ValueError(say("`integer` needs whole numbers as `from` and `to`"))
         return self
 
 
@@ -53,7 +56,7 @@ class GridSweep(Spec):
     def _counted(self) -> GridSweep:
         for key, axis in self.axes.items():
             if isinstance(axis, Range) and axis.count is None:
-                raise ValueError(f"axes.{key}: a range on a grid needs `count`")
+                raise ValueError(say("axes.{key}: a range on a grid needs `count`", key=key))
         return self
 
 
@@ -75,7 +78,9 @@ class _Drawn(Spec):
     def _not_counted(self) -> Any:
         for key, axis in self.axes.items():
             if isinstance(axis, Range) and axis.count is not None:
-                raise ValueError(f"axes.{key}: `count` belongs to a grid; here the sweep has one")
+                raise ValueError(
+                    say("axes.{key}: `count` belongs to a grid; here the sweep has one", key=key)
+                )
         return self
 
 

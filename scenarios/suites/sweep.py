@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from protocols import streams
 from protocols.errors import ConfigError
+from protocols.sentence import say
 from scenarios.suites.spec import (
     MAX_RUNS,
     Axis,
@@ -66,7 +67,9 @@ def toml_value(value: Any) -> str:
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(toml_value(item) for item in value)}]"
-    raise ConfigError(f"{value!r} is no value that TOML knows; expected text, number, list, table.")
+    raise ConfigError(
+        say("{value!r} is no value that TOML knows; expected text, number, list, table.", value=value)
+    )  # fmt: skip
 
 
 def _grid(sweep: GridSweep, place: str) -> list[Row]:
@@ -74,9 +77,12 @@ def _grid(sweep: GridSweep, place: str) -> list[Row]:
     size = math.prod(len(axis) for axis in axes)
     if size > MAX_RUNS:
         raise ConfigError(
-            f"{place}: the grid has {size} points; expected at most {MAX_RUNS}. "
-            f'Use fewer values, or kind = "latin_hypercube" with a count.'
-        )
+            say(
+                "{place}: the grid has {size} points; expected at most {allowed}. Use fewer values, or kind = "
+                "\"latin_hypercube\" with a count.",
+                place=place, size=size, allowed=MAX_RUNS,
+            )
+        )  # fmt: skip
     return [dict(zip(sweep.axes, row, strict=True)) for row in itertools.product(*axes)]
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from protocols.sentence import one_line
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command to `icv`."""
@@ -37,7 +39,7 @@ def report(
         bool, typer.Option("--open/--no-open", help="Show it in the browser when it is written.")
     ] = False,
 ) -> None:
-    """Write one HTML file that shows a run: scene, messages, plots, criteria. It opens without a network."""
+    """Write one HTML file that shows a run, or compares two. Scene, messages, plots, criteria; it opens without a network."""
     from protocols.errors import InputError
     from sim.report.find import find_log
     from sim.report.html import write_report
@@ -56,7 +58,7 @@ def report(
     meta = pack.manifest["meta"]
     if meta["lost"]:
         typer.echo(f"note: {meta['lost']}", err=True)
-    typer.echo(f"{meta['outcome'].upper()}: {meta['sentence']}")
+    typer.echo(one_line(f"{meta['outcome'].upper()}: {meta['sentence']}"))
     typer.echo(
         f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB); {meta['budget']['sentence_en']}"
     )

@@ -135,16 +135,22 @@ def _check(spec: SceneSpec, units: Collection[str], where: str, fault: FaultSpec
             for k, topic in enumerate(fault.topics):
                 if topic not in _ON_AIR:
                     raise ConfigError(
-                        f"{where}.topics.{k}: '{topic}' is not sent on the air; topics are {', '.join(_ON_AIR)}."
-                    )
+                        say(
+                            "{where}.topics.{k}: '{topic}' is not sent on the air; topics are {names}.",
+                            where=where, k=k, topic=topic, names=", ".join(_ON_AIR),
+                        )
+                    )  # fmt: skip
         case _:
             _unit(units, fault.unit, f"{where}.unit")
     if isinstance(fault, SlowSpec):
         delay_ns, tick_ns = round(fault.delay_s * NS_PER_S), spec.tick_ms * NS_PER_MS
         if delay_ns % tick_ns:
             raise ConfigError(
-                f"{where}.delay_s: found {fault.delay_s:g}; expected a whole number of {spec.tick_ms} ms ticks."
-            )
+                say(
+                    "{where}.delay_s: found {delay_s:g}; expected a whole number of {tick_ms} ms ticks.",
+                    where=where, delay_s=fault.delay_s, tick_ms=spec.tick_ms,
+                )
+            )  # fmt: skip
     if isinstance(fault, SensorFaultSpec):
         check_sensor(spec, where, fault)
 

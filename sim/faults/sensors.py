@@ -16,6 +16,7 @@ import numpy as np
 from protocols.errors import ConfigError
 from protocols.frames import wrap_angle
 from protocols.sensing import FleetReading, Gnss, Imu, ObjectList, Odometry, Readings
+from protocols.sentence import say
 from scenarios.fault_spec import SensorBiasSpec, SensorFaultSpec, SensorLossSpec
 from scenarios.spec import SceneSpec
 from sim.faults.windows import Window, first
@@ -102,14 +103,19 @@ def check_sensor(spec: SceneSpec, where: str, fault: SensorFaultSpec) -> None:
     known = fitted(spec, fault.unit)
     if fault.sensor not in known:
         raise ConfigError(
-            f"{where}.sensor: {fault.unit} has no sensor '{fault.sensor}'; it has {', '.join(known) or 'none'}."
-        )
+            say(
+                "{where}.sensor: {unit} has no sensor '{sensor}'; it has {names}.",
+                where=where, unit=fault.unit, sensor=fault.sensor, names=", ".join(known) or "none",
+            )
+        )  # fmt: skip
     if isinstance(fault, SensorBiasSpec):
         kind = None if fault.sensor in _UNMEASURED else _MEASURED.get(fault.sensor, ObjectList)
         has = {field.name for field in fields(kind)} if kind is not None else set()
         for name in fault.offsets():
             if name not in has:
-                raise ConfigError(f"{where}.{name}: '{fault.sensor}' does not measure that.")
+                raise ConfigError(
+                    say("{where}.{name}: '{sensor}' does not measure that.", where=where, name=name, sensor=fault.sensor)
+                )  # fmt: skip
 
 
 def _of(table: Mapping[str, Any], names: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError
+from protocols.sentence import phrase, say
 
 _FILE = Path(__file__).with_name("presets.toml")
 
@@ -51,12 +52,14 @@ class RangeLossParams:
         _at_least("range_loss", "latency_ms", self.latency_ms, 0.0)
         for name in ("tx_power_dbm", "antenna_gain_db", "noise_dbm", "sensitivity_dbm"):
             if not math.isfinite(getattr(self, name)):
-                raise ConfigError(f"radio.range_loss.{name} is not a finite number")
+                raise ConfigError(say("radio.range_loss.{name} is not a finite number", name=name))
         if self.curve not in _data()["curve"]:
             raise ConfigError(
-                f"radio.range_loss.curve = {self.curve!r}, expected one of "
-                f"{', '.join(sorted(_data()['curve']))}"
-            )
+                say(
+                    "radio.range_loss.curve = {curve!r}, expected one of {names}",
+                    curve=self.curve, names=", ".join(sorted(_data()["curve"])),
+                )
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,8 @@ def range_loss_preset(name: str) -> RangeLossParams:
     presets = _data()["range_loss"]
     if name not in presets:
         raise ConfigError(
-            f"radio preset {name!r} does not exist; presets are {', '.join(sorted(presets))}"
-        )
+            say("radio preset {name!r} does not exist; presets are {names}", name=name, names=", ".join(sorted(presets)))
+        )  # fmt: skip
     row = {k: v for k, v in presets[name].items() if k not in ("source", "confidence")}
     return RangeLossParams(**row)
 
@@ -85,11 +88,11 @@ def from_table(radio: Mapping[str, Any]) -> IdealParams | RangeLossParams:
     model = table.pop("model", "ideal")
     if model not in ("ideal", "range_loss"):
         raise ConfigError(
-            f"radio.model: unknown radio model {model!r}; expected 'ideal' or 'range_loss'."
-        )
+            say("radio.model: unknown radio model {model!r}; expected 'ideal' or 'range_loss'.", model=model)
+        )  # fmt: skip
     preset = table.pop("preset", None)
     if preset is not None and (model == "ideal" or not isinstance(preset, str)):
-        raise ConfigError("radio.preset: presets are names of the 'range_loss' model.")
+        raise ConfigError(say("radio.preset: presets are names of the 'range_loss' model."))
     base: IdealParams | RangeLossParams
     try:
         if model == "ideal":
@@ -97,20 +100,21 @@ def from_table(radio: Mapping[str, Any]) -> IdealParams | RangeLossParams:
         else:
             base = range_loss_preset(preset) if isinstance(preset, str) else RangeLossParams()
     except ConfigError as error:
-        raise ConfigError(f"radio.preset: {error}") from None
+        raise ConfigError(say("radio.preset: {why!s}", why=error)) from None
     known = type(base).__dataclass_fields__
     for key, value in table.items():
         if key not in known:
             raise ConfigError(
-                f"radio.{key}: unknown key of radio model '{model}'; known: {', '.join(known)}."
-            )
+                say("radio.{key}: unknown key of radio model '{model}'; known: {names}.", key=key, model=model, names=", ".join(known))
+            )  # fmt: skip
         is_text = known[key].type == "str"
         if is_text != isinstance(value, str) or (
             not is_text and (isinstance(value, bool) or not isinstance(value, (int, float)))
         ):
-            raise ConfigError(
-                f"radio.{key}: found {value!r}, expected {'a name' if is_text else 'a number'}."
-            )
+            words = phrase("radio.{key}: found {value!r}, expected a number.")
+            if is_text:
+                words = phrase("radio.{key}: found {value!r}, expected a name.")
+            raise ConfigError(say(words, key=key, value=value))
     return replace(base, **table)
 
 
@@ -127,4 +131,6 @@ def _data() -> dict[str, Any]:
 
 def _at_least(model: str, field: str, value: float, low: float) -> None:
     if not value >= low:
-        raise ConfigError(f"radio.{model}.{field} = {value}, expected at least {low}")
+        raise ConfigError(
+            say("radio.{model}.{field} = {value}, expected at least {low}", model=model, field=field, value=value, low=low)
+        )  # fmt: skip

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from protocols.errors import IcvError
+from protocols.sentence import one_line
 from scenarios.spec import SceneSpec
 from scenarios.verdict import Outcome, Verdict, from_error
 from sim.report.result import as_table, write_result
@@ -53,7 +54,7 @@ class Progress:
             self._task = self._bar.add_task(self._title, total=self._duration_s, where="setting up")
             self._bar.start()
         else:
-            print(f"{self._title}: setting up", file=sys.stderr, flush=True)
+            print(f"{one_line(self._title)}: setting up", file=sys.stderr, flush=True)
         return self
 
     def __call__(self, t_s: float) -> None:

@@ -57,15 +57,27 @@ def write_report(
 ) -> Pack:
     """Report of the log at `log` (beside `other`) as the file `out`, whole or not at all; the pack of `log`."""
     page = Page.load()
-    room = LIMIT - len(page.script.encode()) - len(page.style.encode()) - _MANIFEST_ROOM
-    options = PackOptions(budget=max(0, room // 4 * 3 - 100_000), road_file=road_file)
-    packs = [build_pack(path, options) for path in (log, other) if path is not None]
+    room = LIMIT - len(page.script.encode()) - len(page.style.encode())
+    packs = [_fitting(path, room, road_file) for path in (log, other) if path is not None]
     half = out.with_name(out.name + ".part")
     with half.open("wb") as file:
         for piece in render(page, packs):
             file.write(piece.encode("utf-8", "replace"))
     half.replace(out)
     return packs[0]
+
+
+def _fitting(log: Path, room: int, road_file: Path | None) -> Pack:
+    """The pack of `log` that takes at most `room` bytes of a file, as long as what always belongs into it does."""
+    taken = _MANIFEST_ROOM
+    while True:
+        # Sections grow by a third in base64, and have tags with their names around them.
+        options = PackOptions(budget=max(0, (room - taken) // 4 * 3 - 100_000), road_file=road_file)
+        pack = build_pack(log, options)
+        needed = len(_as_text(pack).encode("utf-8", "replace"))
+        if needed <= taken or options.budget == 0 or pack.size() <= (room - needed) // 4 * 3 - 100_000:  # fmt: skip
+            return pack
+        taken = needed  # a run of very many actors or events
 
 
 def render(page: Page, packs: list[Pack]) -> Iterator[str]:
@@ -115,10 +127,14 @@ def _inline_script(script: str) -> str:
 def _embedded(pack: Pack, run: str) -> Iterator[str]:
     mark = f' data-run="{run}"' if run else ""
     ident = f"icv-manifest-{run}" if run else "icv-manifest"
-    text = as_json(pack.manifest).replace("<", "\\u003c")
-    yield f'<script type="application/json" id="{ident}">{text}</script>\n'
+    yield f'<script type="application/json" id="{ident}">{_as_text(pack)}</script>\n'
     for key, data in pack.sections.items():
         yield (
             f'<script type="text/plain" class="icv-section"{mark} data-key="{html.escape(key)}">'
             f"{base64.b64encode(data).decode('ascii')}</script>\n"
         )
+
+
+def _as_text(pack: Pack) -> str:
+    """The manifest as it may stand between script tags."""
+    return as_json(pack.manifest).replace("<", "\\u003c")

@@ -52,7 +52,7 @@ def _criteria(results: tuple[CriterionResult, ...]) -> Table:
 def _number(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    digits = 0 if value == int(value) and abs(value) < 1e9 else 2
+    digits = 0 if float(value).is_integer() and abs(value) < 1e9 else 2
     return f"{value:.{digits}f} {unit}".rstrip()
 
 

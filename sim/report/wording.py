@@ -1,6 +1,6 @@
 """Recorded sentences in Chinese: the template of a sentence is found again, and said in the other language.
 
-Logs and results hold English alone (`protocols.sentence`). The catalogue `zh.toml` gives, for each template that stands in the code, its
+Logs and results hold English alone (`protocols.sentence`). The catalogue (`zh.toml`, `zh_inputs.toml`) gives, for each template that stands in the code, its
 Chinese. A sentence is matched against the templates; what was put in is taken over as it stands, digits included, and parts marked `!s`
 are translated in their turn. Where several templates fit, that one is right which leaves the least of the sentence unexplained. What is
 in no catalogue stays English: an older or newer version wrote it, or a person did.
@@ -19,6 +19,10 @@ from functools import cache
 from importlib.resources import files
 from string import Formatter
 
+FILES = (
+    "zh.toml",
+    "zh_inputs.toml",
+)  # the second: what is wrong with a scene, a road, a suite, an address
 LONGEST = 2_000  # characters of a sentence that is looked at
 EFFORT = 500_000  # matches of all sentences of a page, a second or two; a run takes some thousands
 DEPTH = 16  # of phrases within phrases: more than any sentence of ours has
@@ -45,7 +49,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All entries of one file."""
+    """All entries."""
 
     sentences: Mapping[str, str]  # template -> Chinese template
     older: Mapping[str, str]  # the same, of templates that only older logs were written with
@@ -54,10 +58,9 @@ class Catalogue:
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue that comes with the program."""
-    text = files("sim.report").joinpath("zh.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)
-    return Catalogue(table["sentences"], table["older"], table["metrics"])
+    """The catalogue that comes with the program, of both files."""
+    one, more = (tomllib.loads(files("sim.report").joinpath(name).read_text(encoding="utf-8")) for name in FILES)  # fmt: skip
+    return Catalogue(one["sentences"] | more["sentences"], one["older"], one["metrics"])
 
 
 @cache

@@ -15,6 +15,7 @@ import numpy as np
 from protocols.errors import ConfigError
 from protocols.messages import ActorKind
 from protocols.roads.network import F64
+from protocols.sentence import say
 from sim.sensors.params import table_of
 
 _SIGNED = ("x_m", "y_m", "yaw_rad", "elevation_low_rad", "elevation_high_rad")
@@ -43,17 +44,29 @@ class DetectionParams:
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name not in _SIGNED and value < 0.0:
-                raise ConfigError(f"{item.name} = {value}, expected a number >= 0")
+                raise ConfigError(
+                    say("{name} = {value}, expected a number >= 0", name=item.name, value=value)
+                )
             if item.name in _SHARES and value > 1.0:
-                raise ConfigError(f"{item.name} = {value}, expected 0..1")
+                raise ConfigError(
+                    say("{name} = {value}, expected 0..1", name=item.name, value=value)
+                )
         if self.period_ms < 1 or self.period_ms != int(self.period_ms):
-            raise ConfigError(f"period_ms = {self.period_ms}, expected a whole number >= 1")
+            raise ConfigError(
+                say("period_ms = {period_ms}, expected a whole number >= 1", period_ms=self.period_ms)
+            )  # fmt: skip
         if not 0.0 < self.field_of_view_rad <= 2.0 * math.pi + 1e-9:
-            raise ConfigError(f"field_of_view_rad = {self.field_of_view_rad}, expected 0..2 pi")
+            raise ConfigError(
+                say("field_of_view_rad = {field_of_view_rad}, expected 0..2 pi", field_of_view_rad=self.field_of_view_rad)
+            )  # fmt: skip
         if self.range_m <= 0.0 or self.z_m <= 0.0:
-            raise ConfigError(f"range_m = {self.range_m}, z_m = {self.z_m}, expected both > 0")
+            raise ConfigError(
+                say("range_m = {range_m}, z_m = {z_m}, expected both > 0", range_m=self.range_m, z_m=self.z_m)
+            )  # fmt: skip
         if self.clutter_per_scan > 20.0:
-            raise ConfigError(f"clutter_per_scan = {self.clutter_per_scan}, expected at most 20")
+            raise ConfigError(
+                say("clutter_per_scan = {clutter_per_scan}, expected at most 20", clutter_per_scan=self.clutter_per_scan)
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +93,25 @@ class LidarParams(DetectionParams):
         for name, least, most in (("channels", 1, 256), ("azimuth_steps", 8, 8192)):
             value = getattr(self, name)
             if not least <= value <= most or value != int(value):
-                raise ConfigError(f"{name} = {value}, expected a whole number {least}..{most}")
+                raise ConfigError(
+                    say("{name} = {value}, expected a whole number {least}..{most}", name=name, value=value, least=least, most=most)
+                )  # fmt: skip
         if not -1.5 < self.elevation_low_rad <= self.elevation_high_rad < 1.5:
             raise ConfigError(
-                f"elevation_low_rad = {self.elevation_low_rad}, elevation_high_rad = {self.elevation_high_rad}, "
-                "expected -1.5 < low <= high < 1.5"
-            )
+                say(
+                    "elevation_low_rad = {elevation_low_rad}, elevation_high_rad = {elevation_high_rad}, expected -1.5 < "
+                    "low <= high < 1.5",
+                    elevation_low_rad=self.elevation_low_rad, elevation_high_rad=self.elevation_high_rad,
+                )
+            )  # fmt: skip
         if self.columns < 1 or self.min_points < 1 or not 0.0 < self.incidence_rad < 1.5:
             raise ConfigError(
-                f"columns = {self.columns}, min_points = {self.min_points}, incidence_rad = {self.incidence_rad}, "
-                "expected columns and min_points >= 1 and incidence between 0 and 1.5"
-            )
+                say(
+                    "columns = {columns}, min_points = {min_points}, incidence_rad = {incidence_rad}, expected columns and "
+                    "min_points >= 1 and incidence between 0 and 1.5",
+                    columns=self.columns, min_points=self.min_points, incidence_rad=self.incidence_rad,
+                )
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +132,19 @@ class RadarParams(DetectionParams):
         super(RadarParams, self).__post_init__()
         if not 0.0 < self.false_alarm_probability < self.reference_detection < 1.0:
             raise ConfigError(
-                f"false_alarm_probability = {self.false_alarm_probability}, reference_detection = "
-                f"{self.reference_detection}, expected 0 < false alarm < detection < 1"
-            )
+                say(
+                    "false_alarm_probability = {false_alarm_probability}, reference_detection = {reference_detection}, "
+                    "expected 0 < false alarm < detection < 1",
+                    false_alarm_probability=self.false_alarm_probability, reference_detection=self.reference_detection,
+                )
+            )  # fmt: skip
         if self.reference_range_m <= 0.0 or self.reference_rcs_m2 <= 0.0:
             raise ConfigError(
-                f"reference_range_m = {self.reference_range_m}, reference_rcs_m2 = {self.reference_rcs_m2}, "
-                "expected both > 0"
-            )
+                say(
+                    "reference_range_m = {reference_range_m}, reference_rcs_m2 = {reference_rcs_m2}, expected both > 0",
+                    reference_range_m=self.reference_range_m, reference_rcs_m2=self.reference_rcs_m2,
+                )
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +171,8 @@ class CameraParams(DetectionParams):
         super(CameraParams, self).__post_init__()
         if self.field_of_view_rad >= math.pi:
             raise ConfigError(
-                f"field_of_view_rad = {self.field_of_view_rad}, expected below pi for a camera"
-            )
+                say("field_of_view_rad = {field_of_view_rad}, expected below pi for a camera", field_of_view_rad=self.field_of_view_rad)
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +199,9 @@ def detection_params(kind: str, preset: str, changes: dict[str, Any]) -> Detecti
         value = row.get(item.name)
         if item.type == "int" and value is not None:
             if value != int(value):
-                raise ConfigError(f"{item.name} = {value}, expected a whole number")
+                raise ConfigError(
+                    say("{name} = {value}, expected a whole number", name=item.name, value=value)
+                )
             row[item.name] = int(value)
     return KINDS[kind](**row)
 

@@ -17,6 +17,7 @@ from protocols import streams
 from protocols.errors import ConfigError
 from protocols.roads.network import F64
 from protocols.sensing import ObjectList
+from protocols.sentence import say
 from protocols.simtime import NS_PER_MS, Now, ticks
 from sim.sensors import draws
 from sim.sensors.camera import Camera
@@ -61,40 +62,53 @@ class Fitted:
 def fitted(rows: Any, where: str, presets: Mapping[str, str]) -> tuple[Fitted, ...]:
     """The sensors of an `extra` list; `presets`: what each kind is when nothing is said. ConfigError names the key."""
     if not isinstance(rows, (list, tuple)):
-        raise ConfigError(f"{where}: found {rows!r}; expected a list of tables.")
+        raise ConfigError(
+            say("{where}: found {rows!r}; expected a list of tables.", where=where, rows=rows)
+        )
     out: list[Fitted] = []
     for k, row in enumerate(rows):
         item = _one(row, f"{where}.{k}", presets)
         if any(item.sensor == other.sensor for other in out):
             raise ConfigError(
-                f"{where}.{k}.name: '{item.sensor}' is used twice; names must differ."
-            )
+                say("{where}.{k}.name: '{sensor}' is used twice; names must differ.", where=where, k=k, sensor=item.sensor)
+            )  # fmt: skip
         out.append(item)
     return tuple(out)
 
 
 def _one(row: Any, where: str, presets: Mapping[str, str]) -> Fitted:
     if not isinstance(row, dict):
-        raise ConfigError(f"{where}: found {row!r}; expected a table with kind and name.")
+        raise ConfigError(
+            say("{where}: found {row!r}; expected a table with kind and name.", where=where, row=row)
+        )  # fmt: skip
     changes = dict(row)
     kind, name = changes.pop("kind", None), changes.pop("name", None)
     if kind not in KINDS:
-        raise ConfigError(f"{where}.kind: found {kind!r}; expected one of {', '.join(KINDS)}.")
+        raise ConfigError(
+            say("{where}.kind: found {kind!r}; expected one of {names}.", where=where, kind=kind, names=", ".join(KINDS))
+        )  # fmt: skip
     if not isinstance(name, str) or not name or "/" in name:
-        raise ConfigError(f"{where}.name: found {name!r}; expected a name without '/'.")
+        raise ConfigError(
+            say("{where}.name: found {name!r}; expected a name without '/'.", where=where, name=name)
+        )  # fmt: skip
     chosen = changes.pop("preset", presets[kind])
     known = [item.name for item in fields(KINDS[kind])]
     for key, value in changes.items():
         if key not in known:
             raise ConfigError(
-                f"{where}.{key}: unknown key of a {kind}; expected kind, name, preset or one of {', '.join(known)}."
-            )
+                say(
+                    "{where}.{key}: unknown key of a {kind}; expected kind, name, preset or one of {names}.",
+                    where=where, key=key, kind=kind, names=", ".join(known),
+                )
+            )  # fmt: skip
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ConfigError(f"{where}.{key}: found {value!r}; expected a number.")
+            raise ConfigError(
+                say("{where}.{key}: found {value!r}; expected a number.", where=where, key=key, value=value)
+            )  # fmt: skip
     try:
         return Fitted(f"{kind}/{name}", detection_params(kind, str(chosen), changes))
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(say("{scene}: {what!s}", scene=where, what=error)) from None
 
 
 class DetectionSet:

@@ -19,6 +19,7 @@ import numpy as np
 
 from protocols.errors import ConfigError
 from protocols.roads.network import F64, RoadNetwork
+from protocols.sentence import say
 from scenarios.spec import EnvironmentSpec
 
 _FILE = Path(__file__).with_name("environment.toml")
@@ -131,8 +132,8 @@ def constellation(name: str) -> dict[str, float]:
     table = _data()["constellation"]
     if name not in table:
         raise ConfigError(
-            f"sensors.gnss.constellation = {name!r}, expected one of {', '.join(sorted(table))}"
-        )
+            say("sensors.gnss.constellation = {name!r}, expected one of {names}", name=name, names=", ".join(sorted(table)))
+        )  # fmt: skip
     return _numbers(table[name])
 
 
@@ -147,11 +148,13 @@ def make_environment(spec: EnvironmentSpec, net: RoadNetwork) -> Environment:
     for k, region in enumerate(spec.sky):
         for n, name in enumerate(region.roads):
             if name not in net.roads.id:
-                known = ", ".join(net.roads.id[:12])
+                known = ", ".join(net.roads.id[:12]) + (", ..." if len(net.roads.id) > 12 else "")
                 raise ConfigError(
-                    f"environment.sky.{k}.roads.{n}: road '{name}' is not on road network "
-                    f"'{net.name}'. Known: {known}{', ...' if len(net.roads.id) > 12 else ''}."
-                )
+                    say(
+                        "environment.sky.{k}.roads.{n}: road '{name}' is not on road network '{network}'. Known: {names}.",
+                        k=k, n=n, name=name, network=net.name, names=known,
+                    )
+                )  # fmt: skip
         regions.append(
             SkyRegion(
                 Sky[region.kind.upper()],
@@ -162,8 +165,8 @@ def make_environment(spec: EnvironmentSpec, net: RoadNetwork) -> Environment:
     for k, (begin, end) in enumerate(spec.rtcm.outage):
         if end <= begin:
             raise ConfigError(
-                f"environment.rtcm.outage.{k}: found [{begin}, {end}], expected [from, to] with from < to."
-            )
+                say("environment.rtcm.outage.{k}: found [{begin}, {end}], expected [from, to] with from < to.", k=k, begin=begin, end=end)
+            )  # fmt: skip
     return Environment(
         light=Light[spec.light.upper()],
         sun_azimuth_rad=spec.sun_azimuth_rad,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from protocols.errors import ConfigError
+from protocols.sentence import phrase, say
 from sim.sensors.environment import constellation
 
 _FILE = Path(__file__).with_name("presets.toml")
@@ -36,11 +37,13 @@ class ObjectParams:
     def __post_init__(self) -> None:
         _not_negative(self, "objects")
         if not 0.0 < self.min_visible <= 1.0:
-            raise ConfigError(f"sensors.objects.min_visible = {self.min_visible}, expected 0..1")
+            raise ConfigError(
+                say("sensors.objects.min_visible = {min_visible}, expected 0..1", min_visible=self.min_visible)
+            )  # fmt: skip
         if self.miss_probability > 1.0:
             raise ConfigError(
-                f"sensors.objects.miss_probability = {self.miss_probability}, expected 0..1"
-            )
+                say("sensors.objects.miss_probability = {miss_probability}, expected 0..1", miss_probability=self.miss_probability)
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,12 @@ class GnssParams:
         _not_negative(self, "gnss")
         if self.best_quality not in (1, 2, 3, 4):
             raise ConfigError(
-                f"sensors.gnss.best_quality = {self.best_quality}, expected 1 (single), 2 (DGNSS), "
-                "3 (RTK float) or 4 (RTK fix)"
-            )
+                say(
+                    "sensors.gnss.best_quality = {best_quality}, expected 1 (single), 2 (DGNSS), 3 (RTK float) or 4 (RTK "
+                    "fix)",
+                    best_quality=self.best_quality,
+                )
+            )  # fmt: skip
         constellation(self.constellation)
 
 
@@ -152,8 +158,8 @@ def table_of(kind: str, name: str) -> dict[str, Any]:
     table = _data()[kind]
     if name not in table:
         raise ConfigError(
-            f"sensor preset {kind}.{name!r} does not exist; presets are {', '.join(sorted(table))}"
-        )
+            say("sensor preset {kind}.{name!r} does not exist; presets are {names}", kind=kind, name=name, names=", ".join(sorted(table)))
+        )  # fmt: skip
     return {k: v for k, v in table[name].items() if k not in ("source", "confidence")}
 
 
@@ -168,7 +174,7 @@ def _not_negative(params: Any, table: str) -> None:
         if item.name in ("bore_sight_rad", "constellation"):
             continue
         if not (math.isfinite(value) and value >= 0.0) or (item.name == "period_ms" and value < 1):
-            raise ConfigError(
-                f"sensors.{table}.{item.name} = {value}, expected a finite number >= 0"
-                + (" (a period of at least 1 ms)" if item.name == "period_ms" else "")
-            )
+            words = phrase("sensors.{table}.{name} = {value}, expected a finite number >= 0")
+            if item.name == "period_ms":
+                words = phrase("sensors.{table}.{name} = {value}, expected a finite number >= 0 (a period of at least 1 ms)")  # fmt: skip
+            raise ConfigError(say(words, table=table, name=item.name, value=value))

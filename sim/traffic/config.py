@@ -14,6 +14,7 @@ from typing import Literal
 from protocols.errors import ConfigError
 from protocols.messages import ActorKind
 from protocols.roads.network import UserClass
+from protocols.sentence import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,27 +117,38 @@ class TrafficConfig:
         names = [flow.name for flow in self.flows] + [flow.name for flow in self.walkers]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ConfigError(f"flow '{twice[0]}' is defined twice; random draws need unique names")
+            raise ConfigError(
+                say("flow '{name}' is defined twice; random draws need unique names", name=twice[0])
+            )
         for flow in self.flows:
             _check_flow(flow)
 
 
 def _check_flow(flow: Flow) -> None:
     if not flow.origins or not flow.destinations:
-        raise ConfigError(f"flow '{flow.name}' needs at least one origin and one destination lane")
+        raise ConfigError(
+            say("flow '{name}' needs at least one origin and one destination lane", name=flow.name)
+        )
     unknown = [kind for kind, _ in flow.mix if kind not in KINDS]
     if unknown:
         raise ConfigError(
-            f"flow '{flow.name}': unknown vehicle class '{unknown[0]}' in `mix`; known: "
-            f"{', '.join(KINDS)}"
-        )
+            say(
+                "flow '{name}': unknown vehicle class '{kind}' in `mix`; known: {names}",
+                name=flow.name, kind=unknown[0], names=", ".join(KINDS),
+            )
+        )  # fmt: skip
     weights = [weight for _, weight in (*flow.mix, *flow.destinations)]
     if min(weights) < 0 or sum(w for _, w in flow.mix) <= 0:
-        raise ConfigError(f"flow '{flow.name}': weights must be >= 0 and not all zero")
+        raise ConfigError(
+            say("flow '{name}': weights must be >= 0 and not all zero", name=flow.name)
+        )
     if flow.vehicles_per_hour < 0:
         raise ConfigError(
-            f"flow '{flow.name}': vehicles_per_hour is {flow.vehicles_per_hour}, must be >= 0"
-        )
+            say(
+                "flow '{name}': vehicles_per_hour is {vehicles_per_hour}, must be >= 0",
+                name=flow.name, vehicles_per_hour=flow.vehicles_per_hour,
+            )
+        )  # fmt: skip
 
 
 @cache
@@ -148,7 +160,9 @@ def _tables() -> dict[str, dict[str, float]]:
     for name, entries in raw.items():
         for key, (_, source, confidence) in entries.items():
             if source not in sources or confidence not in "ABC":
-                raise ConfigError(f"classes.toml: [{name}] {key} names unknown source '{source}'")
+                raise ConfigError(
+                    say("classes.toml: [{name}] {key} names unknown source '{source}'", name=name, key=key, source=source)
+                )  # fmt: skip
         out[name] = {key: float(entry[0]) for key, entry in entries.items()}
     return out
 
@@ -156,7 +170,9 @@ def _tables() -> dict[str, dict[str, float]]:
 def driver_class(name: str) -> DriverClass:
     """Class `name` of `classes.toml`; ConfigError when there is none."""
     if name not in KINDS:
-        raise ConfigError(f"vehicle class '{name}' is unknown; known: {', '.join(KINDS)}")
+        raise ConfigError(
+            say("vehicle class '{name}' is unknown; known: {names}", name=name, names=", ".join(KINDS))
+        )  # fmt: skip
     known = {field.name for field in fields(DriverClass)}
     return DriverClass(**{k: v for k, v in _tables()[name].items() if k in known})
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from protocols import streams
 from protocols.errors import ConfigError, RoadError
 from protocols.roads.network import F64, I32, U8, Bool, RoadNetwork, UserClass
+from protocols.sentence import say
 from protocols.simtime import NS_PER_S
 from sim.rows import RowAllocator
 from sim.state import ActorStates, ActorStatics, Control
@@ -173,10 +174,12 @@ class Traffic:
                     origins.append((lane, fit))
             if not origins:
                 raise RoadError(
-                    f"flow '{flow.name}': no origin lane admits a {kind} and leads to a destination; "
-                    f"first origin is {self.net.lane_key(flow.origins[0])} on '{self.net.name}'. "
-                    "Check lane permissions and links, or leave the class out of `mix`."
-                )
+                    say(
+                        "flow '{name}': no origin lane admits a {kind} and leads to a destination; first origin is {lane} "
+                        "on '{network}'. Check lane permissions and links, or leave the class out of `mix`.",
+                        name=flow.name, kind=kind, lane=self.net.lane_key(flow.origins[0]), network=self.net.name,
+                    )
+                )  # fmt: skip
             out[kind] = origins
         return out
 
@@ -216,9 +219,12 @@ class Traffic:
         row = self._insert(who, lane, s_m, speed_mps)
         if row < 0:
             raise ConfigError(
-                f"no room for a {kind} at {self.net.lane_key(lane)}, s = {s_m:.1f} m, "
-                f"{speed_mps:.1f} m/s on '{self.net.name}'; leave more space to the others"
-            )
+                say(
+                    "no room for a {kind} at {lane}, s = {s_m:.1f} m, {speed_mps:.1f} m/s on '{network}'; leave more space "
+                    "to the others",
+                    kind=kind, lane=self.net.lane_key(lane), s_m=s_m, speed_mps=speed_mps, network=self.net.name,
+                )
+            )  # fmt: skip
         return row
 
     def _insert(self, who: Waiting, lane: int, s_m: float, speed_mps: float) -> int:
@@ -309,10 +315,12 @@ class Traffic:
                 queue.append(Waiting(index, d.t_s, kind, route, leg, lane, factor))
                 if len(queue) > self.config.max_queue:
                     raise ConfigError(
-                        f"flow '{flow.name}': {len(queue)} vehicles wait to enter lane "
-                        f"{self.net.lane_key(lane)} at t = {self.now_s:.0f} s; the demand is more "
-                        "than the road takes. Lower vehicles_per_hour or add origins."
-                    )
+                        say(
+                            "flow '{name}': {count} vehicles wait to enter lane {lane} at t = {now_s:.0f} s; the demand is "
+                            "more than the road takes. Lower vehicles_per_hour or add origins.",
+                            name=flow.name, count=len(queue), lane=self.net.lane_key(lane), now_s=self.now_s,
+                        )
+                    )  # fmt: skip
         for lane in sorted(self._queues):
             queue = self._queues[lane]
             while queue:

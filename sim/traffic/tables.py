@@ -14,6 +14,7 @@ import numpy.typing as npt
 from protocols.errors import RoadError
 from protocols.roads.network import F64, I8, I32, RoadNetwork, UserClass
 from protocols.roads.routing import costs_to_go
+from protocols.sentence import say
 from sim.traffic import _decide_kernels, _kernels
 from sim.traffic._decide_kernels import CLAIM_SLOTS
 from sim.traffic._kernels import (
@@ -232,9 +233,12 @@ class Routes:
         """RoadError when the way of table `row` cannot be driven from `lane`."""
         if self.act[row, lane] == NO_WAY:
             raise RoadError(
-                f"{what}: no way from lane {self.net.lane_key(lane)} on road network "
-                f"'{self.net.name}' for this vehicle class; check lane links and permissions."
-            )
+                say(
+                    "{what}: no way from lane {lane} on road network '{network}' for this vehicle class; check lane links "
+                    "and permissions.",
+                    what=what, lane=self.net.lane_key(lane), network=self.net.name,
+                )
+            )  # fmt: skip
 
 
 def route_tables(

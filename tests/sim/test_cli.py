@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -74,6 +75,19 @@ def test_help_names_every_command():
         "agreement",
     ):
         assert f"  {command} " in text
+
+
+def test_help_fits_a_terminal_and_cuts_no_sentence(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = re.findall(r"^  (\S+)  ", icv("--help").output.split("Commands:")[1], re.MULTILINE)
+    assert names[0] == "run" and len(names) >= 20
+    groups = [name for name in names if "Commands:" in icv(name, "--help").output]
+    assert groups == ["baseline", "keys", "map", "scenarios"]
+    for line in [(), *((name,) for name in names)]:
+        text = icv(*line, "--help").output
+        assert max(map(len, text.splitlines())) <= 80, line
+        assert not re.search(r"\w\.\.\.$", text.partition("Commands:")[2], re.MULTILINE), line
+    assert "130" in icv("--help").output
 
 
 def test_whose_physics_drives_is_passed_on_and_wrong_words_are_refused(compose):

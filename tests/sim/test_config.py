@@ -16,9 +16,9 @@ from tests.support.corridor import resolved
 CASES = [
     # (override, the sentence begins with, and holds)
     ('vehicles.0.type="tank"', "vehicles.0.type:", "expected one of articulated_bus_18m"),
-    ("onboard.driving.prioritty=true", "vehicles.0.onboard.driving.prioritty:", "True"),
+    ("onboard.driving.prioritty=true", "vehicles.0.onboard.driving:", "unknown key 'prioritty'. Nearest known: priority"),
     ("onboard={ driving = 3 }", "vehicles.0.onboard.driving:", "found 3"),
-    ("vehicles.0.onboard={ wings = 2 }", "vehicles.0.onboard.wings:", "found 2"),
+    ("vehicles.0.onboard={ wings = 2 }", "vehicles.0.onboard:", "unknown key 'wings'. Nearest known: driving"),
     ('roadside.0.junctions=["J9"]', "roadside.0.junctions.0:", "Known: J1, J2, J3, J4"),
     ('roadside.0.junctions=["J1", "J1"]', "roadside.0.junctions.1:", "named twice"),
     ('roadside.1.junctions=["J1"]', "roadside.1.junctions:", "already belongs to roadside unit 'J1'"),

@@ -15,6 +15,7 @@ from protocols.errors import RoadError
 from protocols.roads.network import F64, LaneType, RightOfWay, RoadNetwork
 from protocols.roads.paths import reference_path
 from protocols.roads.routing import route
+from protocols.sentence import say
 from vehicle.driving.mission import Mission, StopTask
 from vehicle.dynamics.params import VehicleParams
 from vehicle.planning.reference import ReferencePath, resample
@@ -139,9 +140,11 @@ def build_corridor(
     for task in mission.stops:
         if not 0 <= task.station < net.stations.lane.size:
             raise RoadError(
-                f"station {task.station} is not on road network '{net.name}', "
-                f"which has {net.stations.lane.size} station rows"
-            )
+                say(
+                    "station {station} is not on road network '{network}', which has {size} station rows",
+                    station=task.station, network=net.name, size=net.stations.lane.size,
+                )
+            )  # fmt: skip
         row = task.station
         ends.append((int(net.stations.lane[row]), float(net.stations.stop_s_m[row])))
     ends.append((mission.destination_lane, mission.destination_s_m))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from protocols.sentence import say
+
 
 class LatticeWeights(BaseModel):
     """Cost per second of the squared quantity, unless said otherwise."""
@@ -79,12 +81,15 @@ class PlanningConfig(BaseModel):
     def _check(self) -> PlanningConfig:
         if self.decel_mps2 > self.comfort_decel_mps2:
             raise ValueError(
-                f"decel_mps2 = {self.decel_mps2} exceeds comfort_decel_mps2 = {self.comfort_decel_mps2}"
-            )
+                say(
+                    "decel_mps2 = {decel_mps2} exceeds comfort_decel_mps2 = {comfort_decel_mps2}",
+                    decel_mps2=self.decel_mps2, comfort_decel_mps2=self.comfort_decel_mps2,
+                )
+            )  # fmt: skip
         if not self.lat_offsets_m or self.lat_offsets_m[0] != 0.0:
-            raise ValueError("lat_offsets_m must begin with 0.0, the lane centre")
+            raise ValueError(say("lat_offsets_m must begin with 0.0, the lane centre"))
         if not self.speed_scales or not self.brakes_mps2:
-            raise ValueError("speed_scales and brakes_mps2 must not be empty")
+            raise ValueError(say("speed_scales and brakes_mps2 must not be empty"))
         if self.horizon_s / self.dt_s > 120:
-            raise ValueError("horizon_s / dt_s exceeds 120 steps")
+            raise ValueError(say("horizon_s / dt_s exceeds 120 steps"))
         return self

@@ -26,6 +26,7 @@ from protocols.roads.network import (
     Sections,
     SpeedLimits,
 )
+from protocols.sentence import say
 from scenarios.formats.opendrive import lanes as lane_rows
 from scenarios.formats.opendrive.lanes import LaneRows, csr, starts, table
 from scenarios.formats.opendrive.objects import read_objects
@@ -150,8 +151,8 @@ def _index(tables: Tables) -> dict[str, int]:
     for i, road in enumerate(tables.road_id):
         if road in out:
             raise RoadError(
-                f"{tables.path}: two roads have the id '{road}', expected unique ids. Rename one of them."
-            )
+                say("{file}: two roads have the id '{road}', expected unique ids. Rename one of them.", file=tables.path, road=road)
+            )  # fmt: skip
         out[road] = i
     return out
 
@@ -164,9 +165,12 @@ def _check_finite(tables: Tables, values: F64, road: I32, what: str) -> None:
         where = tables.road_id[int(road[rows[0]])]
         found = values[rows[0]]
         raise RoadError(
-            f"{tables.path}: road '{where}': {what} holds {np.array2string(np.atleast_1d(found), precision=6)}, "
-            f"expected finite numbers up to {MAX_COORDINATE_M:.0e}. Correct the file."
-        )
+            say(
+                "{file}: road '{where}': {what} holds {found}, expected finite numbers up to {allowed}. Correct the file.",
+                file=tables.path, where=where, what=what, found=np.array2string(np.atleast_1d(found), precision=6),
+                allowed=f"{MAX_COORDINATE_M:.0e}",
+            )
+        )  # fmt: skip
 
 
 def _owned(tables: Tables, rows: list[Row], what: str) -> tuple[I32, Cubics]:
@@ -192,9 +196,11 @@ def _roads(
     bad = np.flatnonzero((length < 0) | (length > MAX_LENGTH_M))
     if bad.size:
         raise RoadError(
-            f"{tables.path}: road '{tables.road_id[int(bad[0])]}': length {length[bad[0]]:g} m, "
-            f"expected 0 to {MAX_LENGTH_M:.0e}. Correct the file."
-        )
+            say(
+                "{file}: road '{road}': length {length_m:g} m, expected 0 to {allowed}. Correct the file.",
+                file=tables.path, road=tables.road_id[int(bad[0])], length_m=length[bad[0]], allowed=f"{MAX_LENGTH_M:.0e}",
+            )
+        )  # fmt: skip
     data = table(tables.plan, 15)
     data = data[np.lexsort((data[:, 1], data[:, 0]))]
     _check_finite(tables, data[:, 1:6], data[:, 0].astype(np.int32), "planView geometry")
@@ -209,10 +215,13 @@ def _roads(
     if wild.size:
         row = data[wild[0]]
         raise RoadError(
-            f"{tables.path}: road '{tables.road_id[int(row[0])]}': geometry at s = {row[1]:g} has length {row[5]:g} m "
-            f"and turns by {turn[wild[0]]:.3g} rad, expected a length of 0 or more and at most {MAX_TURN_RAD:.0f} rad. "
-            f"Correct the file."
-        )
+            say(
+                "{file}: road '{road}': geometry at s = {s_m:g} has length {length_m:g} m and turns by {turn_rad:.3g} rad, "
+                "expected a length of 0 or more and at most {allowed:.0f} rad. Correct the file.",
+                file=tables.path, road=tables.road_id[int(row[0])], s_m=row[1], length_m=row[5], turn_rad=turn[wild[0]],
+                allowed=MAX_TURN_RAD,
+            )
+        )  # fmt: skip
     # Empty records carry no road; a road that has nothing else keeps them.
     useful = data[:, 5] > 0
     has_useful = np.zeros(count, np.bool_)
@@ -301,9 +310,12 @@ def _sections(tables: Tables, roads: Roads) -> tuple[Sections, I32]:
     if back.size:
         where = tables.road_id[int(road[back[0]])]
         raise RoadError(
-            f"{tables.path}: road '{where}': laneSection s = {s0[back[0] + 1]:g} follows s = {s0[back[0]]:g}, "
-            f"expected rising s. Sort the lane sections."
-        )
+            say(
+                "{file}: road '{where}': laneSection s = {s_m:g} follows s = {before_m:g}, expected rising s. Sort the lane "
+                "sections.",
+                file=tables.path, where=where, s_m=s0[back[0] + 1], before_m=s0[back[0]],
+            )
+        )  # fmt: skip
     start = starts(road, len(tables.road_id))
     s1 = np.append(s0[1:], 0.0)
     last = start[1:] - 1
@@ -333,9 +345,12 @@ def _sample(
         start, rows, length = sample_lanes(geo, max_points)
     except OverflowError as error:
         raise RoadError(
-            f"{tables.path}: sampling the lanes needs {error}. "
-            f"Expected a map below about {max_points // 250} lane kilometres; look for absurd curvatures or lengths."
-        ) from error
+            say(
+                "{file}: sampling the lanes needs {why!s}. Expected a map below about {allowed} lane kilometres; look for "
+                "absurd curvatures or lengths.",
+                file=tables.path, why=error, allowed=max_points // 250,
+            )
+        ) from error  # fmt: skip
     s, x, y, z, yaw, bend, wide, road_s = np.ascontiguousarray(rows.T)
     return Points(s, x, y, z, yaw, bend, wide, road_s), start, length, geo
 

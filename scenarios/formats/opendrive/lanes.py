@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from protocols.errors import RoadError
 from protocols.roads.network import F64, I8, I32, U8, Bool, LaneType, MarkKind, RoadMarks
+from protocols.sentence import say
 from scenarios.formats.opendrive import access
 from scenarios.formats.opendrive.tables import RoadLink, Row, Tables
 
@@ -52,9 +53,11 @@ def order_lanes(tables: Tables, section_road: I32, left_hand: Bool) -> LaneRows:
     if raw.size and np.abs(raw[:, 1]).max() > 10_000:
         bad = int(np.argmax(np.abs(raw[:, 1])))
         raise RoadError(
-            f"{tables.path}: road '{_road_of(tables, raw[bad, 0])}': lane id {raw[bad, 1]}, "
-            f"expected -10000 to 10000. Renumber the lanes."
-        )
+            say(
+                "{file}: road '{road}': lane id {number}, expected -10000 to 10000. Renumber the lanes.",
+                file=tables.path, road=_road_of(tables, raw[bad, 0]), number=raw[bad, 1],
+            )
+        )  # fmt: skip
     order = np.lexsort((-raw[:, 1], raw[:, 0]))
     rows = raw[order]
     rank = np.empty(order.size, np.int64)
@@ -65,9 +68,12 @@ def order_lanes(tables: Tables, section_road: I32, left_hand: Bool) -> LaneRows:
     if twice.size:
         row = rows[key_order[twice[0]]]
         raise RoadError(
-            f"{tables.path}: road '{_road_of(tables, row[0])}': lane {row[1]} appears twice in one lane section. "
-            f"Every lane id may appear once; correct the file."
-        )
+            say(
+                "{file}: road '{road}': lane {number} appears twice in one lane section. Every lane id may appear once; "
+                "correct the file.",
+                file=tables.path, road=_road_of(tables, row[0]), number=row[1],
+            )
+        )  # fmt: skip
     road = section_road[rows[:, 0]] if rows.size else np.zeros(0, np.int32)
     forward = (rows[:, 1] < 0) != left_hand[road]
     forward ^= rows[:, 3] != 0

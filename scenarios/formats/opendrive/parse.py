@@ -13,6 +13,7 @@ from lxml import etree
 
 from protocols.errors import RoadError
 from protocols.roads.network import PlanKind
+from protocols.sentence import say
 from scenarios.formats.opendrive.access import LANE_TYPES, MARK_KINDS
 from scenarios.formats.opendrive.tables import Connection, Item, Junction, RoadLink, Row, Tables
 
@@ -25,8 +26,8 @@ def load_tree(path: Path, data: bytes) -> etree._Element:
     """Root element of the file, without namespaces. Raises RoadError for what is not OpenDRIVE."""
     if len(data) > MAX_BYTES:
         raise RoadError(
-            f"{path}: {len(data)} bytes, at most {MAX_BYTES} are read. Split the map into parts."
-        )
+            say("{file}: {size} bytes, at most {allowed} are read. Split the map into parts.", file=path, size=len(data), allowed=MAX_BYTES)
+        )  # fmt: skip
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -41,16 +42,16 @@ def load_tree(path: Path, data: bytes) -> etree._Element:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         raise RoadError(
-            f"{path}: not well-formed XML ({error.msg}). Expected an OpenDRIVE file; check that it is complete."
-        ) from error
+            say("{file}: not well-formed XML ({why!s}). Expected an OpenDRIVE file; check that it is complete.", file=path, why=error.msg)
+        ) from error  # fmt: skip
     if isinstance(root.tag, str) and root.tag.startswith("{"):
         for element in root.iter():
             if isinstance(element.tag, str):
                 element.tag = etree.QName(element).localname
     if root.tag != "OpenDRIVE":
         raise RoadError(
-            f"{path}: the outermost element is <{root.tag}>, expected <OpenDRIVE>. Give an OpenDRIVE (.xodr) file."
-        )
+            say("{file}: the outermost element is <{tag}>, expected <OpenDRIVE>. Give an OpenDRIVE (.xodr) file.", file=path, tag=root.tag)
+        )  # fmt: skip
     return root
 
 
@@ -65,24 +66,33 @@ def parse(path: Path, data: bytes) -> Tables:
                 _road(tables, element)
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise RoadError(
-                    f"{path}: road '{element.get('id', '?')}': {_reason(error)}. "
-                    f"Expected the attributes of OpenDRIVE 1.4 to 1.8; correct the file."
-                ) from error
+                    say(
+                        "{file}: road '{id}': {why!s}. Expected the attributes of OpenDRIVE 1.4 to 1.8; correct the file.",
+                        file=path, id=element.get("id", "?"), why=_reason(error),
+                    )
+                ) from error  # fmt: skip
         elif tag in ("junction", "controller", "header"):
             try:
                 _TOP[tag](tables, element)
             except (ValueError, TypeError, KeyError) as error:
                 raise RoadError(
-                    f"{path}: {tag} '{element.get('id', '')}': {_reason(error)}. Correct the file."
-                ) from error
+                    say(
+                        "{file}: {tag} '{id}': {why!s}. Correct the file.",
+                        file=path, tag=tag, id=element.get("id", ""), why=_reason(error),
+                    )
+                ) from error  # fmt: skip
         elif tag not in ("userData", "include", "dataQuality", "station", "junctionGroup"):
             tables.note(f"<{tag}> at the top level is not an OpenDRIVE element and was left out")
         elif tag == "include":
             tables.note("<include> was not followed: other files are never opened")
     if not tables.version:
-        raise RoadError(f"{path}: no <header> with revMajor and revMinor. Give an OpenDRIVE file.")
+        raise RoadError(
+            say("{file}: no <header> with revMajor and revMinor. Give an OpenDRIVE file.", file=path)
+        )  # fmt: skip
     if not tables.road_id:
-        raise RoadError(f"{path}: the file holds no <road>. Give a file with at least one road.")
+        raise RoadError(
+            say("{file}: the file holds no <road>. Give a file with at least one road.", file=path)
+        )
     return tables
 
 
@@ -97,7 +107,9 @@ def _header(tables: Tables, element: etree._Element) -> None:
     tables.version = f"{major}.{minor}"
     tables.name = element.get("name", "")
     if major != 1:
-        raise ValueError(f"OpenDRIVE {tables.version}, versions 1.1 to 1.8 are read")
+        raise ValueError(
+            say("OpenDRIVE {version}, versions 1.1 to 1.8 are read", version=tables.version)
+        )
     if minor > 8:
         tables.note(f"version {tables.version} is newer than 1.8; unknown elements were left out")
     for child in element:

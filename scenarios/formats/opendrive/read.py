@@ -9,6 +9,7 @@ from pathlib import Path
 from protocols.errors import RoadError
 from protocols.roads import cache
 from protocols.roads.network import RoadNetwork
+from protocols.sentence import say
 from scenarios.formats.opendrive.build import build
 from scenarios.formats.opendrive.parse import MAX_BYTES, parse
 
@@ -22,13 +23,13 @@ def file_bytes(path: Path) -> bytes:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise RoadError(
-                f"{path}: {size} bytes, at most {MAX_BYTES} are read. Split the map into parts."
-            )
+                say("{file}: {size} bytes, at most {allowed} are read. Split the map into parts.", file=path, size=size, allowed=MAX_BYTES)
+            )  # fmt: skip
         return path.read_bytes()
     except OSError as error:
         raise RoadError(
-            f"{path}: cannot be read ({error.strerror}). Give the path of an OpenDRIVE (.xodr) file."
-        ) from error
+            say("{file}: cannot be read ({why!s}). Give the path of an OpenDRIVE (.xodr) file.", file=path, why=error.strerror)
+        ) from error  # fmt: skip
 
 
 def cache_path(cache_dir: Path, digest: str) -> Path:

@@ -125,8 +125,14 @@ def _result(log: LogReader) -> dict[str, Any]:
     text = log.result()
     if text is None:
         raise LogError(f"{log.path}: the run never came to its end, so there is no verdict to compare.")  # fmt: skip
-    result: dict[str, Any] = json.loads(text)
-    return result
+    try:
+        result: dict[str, Any] = json.loads(text)
+        outcome, criteria = str(result["outcome"]), result["criteria"]
+        return {"outcome": outcome, "criteria": [{"name": str(c["name"]), "passed": c["passed"] is True} for c in criteria]}  # fmt: skip
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LogError(
+            f"{log.path}: the recorded result cannot be read ({error!r}); the log is damaged, or another version wrote it."
+        ) from error
 
 
 def _vehicle(a: Trace, b: Trace, events_a: list[Event], events_b: list[Event]) -> VehicleAgreement:

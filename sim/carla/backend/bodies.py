@@ -19,6 +19,7 @@ import numpy as np
 from protocols.errors import InfrastructureError
 from protocols.messages import ActorKind
 from protocols.roads.network import F64, U8
+from protocols.sentence import say
 from sim.carla.backend.drive import Drive
 from sim.carla.backend.lights import ShownLights
 from sim.carla.backend.sensors import Carrier, ServedSensors
@@ -131,8 +132,8 @@ class CarlaBodies:
         blueprint = first(library, wanted)
         if blueprint is None:
             raise InfrastructureError(
-                f"the CARLA server has none of the blueprints {', '.join(wanted)} for vehicle {vehicle.name}"
-            )
+                say("the CARLA server has none of the blueprints {names} for vehicle {name}", names=", ".join(wanted), name=vehicle.name)
+            )  # fmt: skip
         if blueprint.has_attribute("role_name"):
             blueprint.set_attribute("role_name", vehicle.name)
         row, ahead = vehicle.row, p.front_x_m - 0.5 * p.length_m
@@ -145,8 +146,11 @@ class CarlaBodies:
             control = actor.get_physics_control()
         except RuntimeError as error:
             raise InfrastructureError(
-                f"the CARLA server did not spawn {blueprint.id} for vehicle {vehicle.name} at {place.location}: {error}"
-            ) from error
+                say(
+                    "the CARLA server did not spawn {id} for vehicle {name} at {location}: {why!s}",
+                    id=blueprint.id, name=vehicle.name, location=place.location, why=error,
+                )
+            ) from error  # fmt: skip
         size = actor.bounding_box.extent
         wheel = control.wheels[0]
         drive = Drive(
@@ -216,8 +220,8 @@ class CarlaBodies:
         seen = snapshot.find(driven.actor)
         if seen is None:
             raise InfrastructureError(
-                f"the CARLA server lost vehicle {vehicle.name} at t={t_ns / 1e9:.2f} s; somebody destroyed it"
-            )
+                say("the CARLA server lost vehicle {name} at t={t_s:.2f} s; somebody destroyed it", name=vehicle.name, t_s=t_ns / 1e9)
+            )  # fmt: skip
         pose, velocity = seen.get_transform(), seen.get_velocity()
         yaw = yaw_to_ours(float(pose.rotation.yaw))
         cos, sin = math.cos(yaw), math.sin(yaw)

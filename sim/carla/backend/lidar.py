@@ -17,6 +17,7 @@ import numpy as np
 from protocols.errors import InfrastructureError
 from protocols.roads.network import F64, RoadNetwork
 from protocols.sensing import ObjectList, SensorKind, VelocityKind
+from protocols.sentence import say
 from roadside.tracking import Tracker, TrackingConfig
 from sim.carla.backend import _scan_kernels
 from sim.carla.frames import flip_y, yaw_to_ours
@@ -132,9 +133,11 @@ class ScannedObjects:
         )
         if count.sum() != sum(q.shape[0] for q in points):
             raise InfrastructureError(
-                f"the CARLA server's lidar at frame {turn[-1].frame} says {count.sum()} points in its channels and sent "
-                f"{sum(q.shape[0] for q in points)}"
-            )
+                say(
+                    "the CARLA server's lidar at frame {frame} says {said} points in its channels and sent {sent}",
+                    frame=turn[-1].frame, said=count.sum(), sent=sum(q.shape[0] for q in points),
+                )
+            )  # fmt: skip
         place = np.array([[t.location.x, -t.location.y, yaw_to_ours(float(t.rotation.yaw))] for t in (d.transform for d in turn)])  # fmt: skip
         x, y, yaw = place[-1].tolist()
         cos, sin = math.cos(yaw), math.sin(yaw)

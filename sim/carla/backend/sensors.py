@@ -25,6 +25,7 @@ from protocols.errors import ConfigError, InfrastructureError
 from protocols.frames import wrap_angle
 from protocols.roads.network import F64, RoadNetwork
 from protocols.sensing import FixQuality, Gnss, Imu, ObjectList
+from protocols.sentence import phrase, say
 from protocols.simtime import Now, ticks
 from scenarios.spec import SceneSpec
 from sim.carla.backend.lidar import ScannedObjects, attributes, known_things, lidar_params
@@ -136,9 +137,12 @@ class _Gnss:
             away = math.hypot(x - at.x, y - flip_y(float(at.y)))
             if not away <= self._doubt_m:
                 raise InfrastructureError(
-                    f"the CARLA server's GNSS says a place {away:.2f} m from where the sensor is, expected at most {self._doubt_m:.2f} m: "
-                    "server and client do not read the map's geoReference alike"
-                )
+                    say(
+                        "the CARLA server's GNSS says a place {away:.2f} m from where the sensor is, expected at most "
+                        "{doubt_m:.2f} m: server and client do not read the map's geoReference alike",
+                        away=away, doubt_m=self._doubt_m,
+                    )
+                )  # fmt: skip
             self._is_checked = True
         return Gnss(t_ns, x, y, z, self._sigma, self._quality)
 
@@ -254,9 +258,11 @@ class ServedSensors:
             return
         if "gnss" in wanted and (spec.environment.sky or spec.environment.rtcm.outage):
             raise ConfigError(
-                "carla.sensors has 'gnss' and [environment] has a sky or an outage of corrections: CARLA's receiver knows neither. "
-                "Leave one of them out."
-            )
+                say(
+                    "carla.sensors has 'gnss' and [environment] has a sky or an outage of corrections: CARLA's receiver "
+                    "knows neither. Leave one of them out.",
+                )
+            )  # fmt: skip
         globe = Globe(session.carla, session.world.get_map())
         gravity = float(session.world.get_imui_sensor_gravity())
         for carrier in carriers:
@@ -294,8 +300,8 @@ class ServedSensors:
                     one.feeds.append(self._fit(one.carrier, model, library, parent))
         except (RuntimeError, IndexError) as error:
             raise InfrastructureError(
-                f"the CARLA server at {session.target.address} did not take a sensor: {error}"
-            ) from error
+                say("the CARLA server at {address} did not take a sensor: {why!s}", address=session.target.address, why=error)
+            ) from error  # fmt: skip
 
     def _fit(self, carrier: Carrier, model: _Model, library: Any, parent: Any) -> Feed:  # fmt: skip
         carla = self._session.carla
@@ -326,11 +332,16 @@ class ServedSensors:
                 if data is not None:
                     one.keep(k, data)
                 elif not (is_new and is_there):
-                    what = f"sent nothing within {limit_s:g} s" if is_there else "is gone"
+                    what = phrase("is gone")
+                    if is_there:
+                        what = say("sent nothing within {limit_s:g} s", limit_s=limit_s)
                     raise InfrastructureError(
-                        f"the CARLA server at {self._session.target.address}: {feed.name} {what} at tick {tick} (t={t_ns / 1e9:.2f} s). "
-                        "The log up to this tick is whole"
-                    )
+                        say(
+                            "the CARLA server at {address}: {name} {what!s} at tick {tick} (t={t_s:.2f} s). The log up to "
+                            "this tick is whole",
+                            address=self._session.target.address, name=feed.name, what=what, tick=tick, t_s=t_ns / 1e9,
+                        )
+                    )  # fmt: skip
 
     def close(self) -> None:
         """Takes them off the server, if it is still there."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError, InfrastructureError
+from protocols.sentence import say
 from scenarios.formats.opendrive.export import export_carla
 
 VERSION = "0.9.16"
@@ -33,8 +34,8 @@ class CarlaTarget:
         host, colon, port = address.rpartition(":") if ":" in address else (address, "", "2000")
         if colon and not (port.isdecimal() and 0 < int(port) < 65536):
             raise ConfigError(
-                f"--carla {address!r}: expected HOST:PORT with a port in 1..65535, such as 127.0.0.1:2000."
-            )
+                say("--carla {address!r}: expected HOST:PORT with a port in 1..65535, such as 127.0.0.1:2000.", address=address)
+            )  # fmt: skip
         return cls(host or "127.0.0.1", int(port))
 
     @property
@@ -51,7 +52,7 @@ class Session:
             import carla
         except ImportError as error:
             raise InfrastructureError(
-                "--backend carla needs CARLA's Python package: pip install carla==0.9.16"
+                say("--backend carla needs CARLA's Python package: pip install carla==0.9.16")
             ) from error
         self.carla: Any = carla
         self.target = target
@@ -63,13 +64,19 @@ class Session:
             self.version: str = self.client.get_server_version()
         except RuntimeError as error:
             raise InfrastructureError(
-                f"no CARLA server answers at {target.address} within {target.answer_s:g} s. Start one (CARLA {VERSION}, or "
-                f"`icv carla-server --port {target.port}`), or name another with --carla HOST:PORT"
-            ) from error
+                say(
+                    "no CARLA server answers at {address} within {answer_s:g} s. Start one (CARLA {expected}, or `icv "
+                    "carla-server --port {port}`), or name another with --carla HOST:PORT",
+                    address=target.address, answer_s=target.answer_s, expected=VERSION, port=target.port,
+                )
+            ) from error  # fmt: skip
         if self.version != VERSION:
             raise InfrastructureError(
-                f"the CARLA server at {target.address} is {self.version}, expected {VERSION}"
-            )
+                say(
+                    "the CARLA server at {address} is {version}, expected {expected}",
+                    address=target.address, version=self.version, expected=VERSION,
+                )
+            )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             derived = Path(folder) / "derived.xodr"
             export_carla(map_path, derived)
@@ -89,8 +96,11 @@ class Session:
             self.world.apply_settings(wanted)
         except RuntimeError as error:
             raise InfrastructureError(
-                f"the CARLA server at {target.address} did not take the road {map_path.name}: {error}"
-            ) from error
+                say(
+                    "the CARLA server at {address} did not take the road {name}: {why!s}",
+                    address=target.address, name=map_path.name, why=error,
+                )
+            ) from error  # fmt: skip
 
     def tick(self, t_ns: int) -> Any:
         """One step of the server; its snapshot. InfrastructureError when it does not answer."""
@@ -100,9 +110,11 @@ class Session:
         except RuntimeError as error:
             self._is_lost = True
             raise InfrastructureError(
-                f"the CARLA server at {self.target.address} was lost at t={t_ns / 1e9:.2f} s: {error}. "
-                "The log up to this tick is whole"
-            ) from error
+                say(
+                    "the CARLA server at {address} was lost at t={t_s:.2f} s: {why!s}. The log up to this tick is whole",
+                    address=self.target.address, t_s=t_ns / 1e9, why=error,
+                )
+            ) from error  # fmt: skip
 
     def batch(self, commands: list[Any], t_ns: int = 0) -> list[Any]:
         """Results of `commands`, in order, without a step; none from a server that is lost."""
@@ -113,9 +125,11 @@ class Session:
         except RuntimeError as error:
             self._is_lost = True
             raise InfrastructureError(
-                f"the CARLA server at {self.target.address} was lost at t={t_ns / 1e9:.2f} s: {error}. "
-                "The log up to this tick is whole"
-            ) from error
+                say(
+                    "the CARLA server at {address} was lost at t={t_s:.2f} s: {why!s}. The log up to this tick is whole",
+                    address=self.target.address, t_s=t_ns / 1e9, why=error,
+                )
+            ) from error  # fmt: skip
         return answers
 
     def close(self) -> None:
