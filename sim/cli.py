@@ -7,8 +7,6 @@ purpose is one sentence on stderr; anything else is a fault of ours, told in one
 from __future__ import annotations
 
 import errno
-import sys
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +15,7 @@ import typer
 from protocols.sentence import one_line
 from sim import cli_choices
 from sim.commands import baseline, diff, history, prove, replay, report, shrink, suite, view, whatif
+from sim.speaking import speak_on
 from sim.stopping import name_of
 
 _ORDER = (
@@ -37,17 +36,11 @@ class _Guarded(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; typer's own errors pass through."""
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):  # a file's name need not be UTF-8
-                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             _say(f"stopped by {name_of(error)}; what was recorded so far stays readable.")
             raise typer.Exit(_INTERRUPTED) from None
-        except BrokenPipeError:  # `icv scenarios lanes ... | head`
-            sys.stdout = None  # type: ignore[assignment]
-            raise typer.Exit(0) from None
         except Exception as error:
             if hasattr(error, "exit_code") and type(error).__module__.startswith("typer"):
                 raise
@@ -114,6 +107,7 @@ Xodr = Annotated[Path, typer.Argument(metavar="FILE.xodr", help="OpenDRIVE file.
 
 def main() -> None:
     """Entry point of the command `icv`."""
+    speak_on()  # a file's name need not be UTF-8, and `| head` does not read to the end
     app()
 
 
@@ -293,8 +287,10 @@ def unit(
 
 @app.command()
 def agreement(
-    a: Annotated[Path, typer.Argument(metavar="A.mcap", help="A run, headless for instance.")],
-    b: Annotated[Path, typer.Argument(metavar="B.mcap", help="The same scene, on CARLA perhaps.")],
+    a: Annotated[Path, typer.Argument(metavar="A.mcap|DIR", help="A run, headless for instance.")],
+    b: Annotated[
+        Path, typer.Argument(metavar="B.mcap|DIR", help="The same scene, on CARLA perhaps.")
+    ],
     json_: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here too.")
     ] = None,
@@ -302,6 +298,7 @@ def agreement(
     """How far two runs of one scene agree, and why no further. Verdicts, places, speeds, times. Exit 0 when the verdicts are the same, else 1."""
     from sim.carla.backend.agreement import agree
 
+    a, b = cli_choices.recording(a), cli_choices.recording(b)
     cli_choices.spare("--json", json_, a, b)
     found = agree(a, b)
     typer.echo("\n".join(map(one_line, found.text().splitlines())))

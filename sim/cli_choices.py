@@ -60,6 +60,13 @@ def carla(backend: str, address: str | None) -> CarlaTarget | None:
     return CarlaTarget.parse(address or "127.0.0.1:2000")
 
 
+def recording(path: Path) -> Path:
+    """The log that is meant: `path` itself, or the one in the folder of a run."""
+    from sim.report.find import find_log
+
+    return find_log(path) if path.is_dir() else path
+
+
 def keep_apart(log: Path, folder: Path) -> None:
     """InputError when a second run in `folder` would overwrite the recording `log` that it is compared with."""
     from protocols.errors import InputError

@@ -14,8 +14,10 @@ def register(app: typer.Typer) -> None:
 
 
 def diff(
-    a: Annotated[Path, typer.Argument(metavar="A.mcap", help="The reference.")],
-    b: Annotated[Path, typer.Argument(metavar="B.mcap", help="What is held against it.")],
+    a: Annotated[
+        Path, typer.Argument(metavar="A.mcap|DIR", help="The reference: a log, or a run's folder.")
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B.mcap|DIR", help="What is held against it.")],
     tolerances: Annotated[
         Path | None,
         typer.Option(metavar="FILE.toml", help="What may differ, and why. Default: nothing."),
@@ -47,6 +49,7 @@ def diff(
     from sim.diff.tolerance import Tolerances, read
     from sim.diff.words import summary, visible
 
+    a, b = cli_choices.recording(a), cli_choices.recording(b)
     inputs = [a, b] if tolerances is None else [a, b, tolerances]
     cli_choices.spare("--html", html, *inputs)
     cli_choices.spare("--json", json_, *inputs)

@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    log: Annotated[Path, typer.Argument(metavar="RUN.mcap", help="Log of an earlier run.")],
+    log: Annotated[
+        Path, typer.Argument(metavar="RUN.mcap|DIR", help="Log of an earlier run, or its folder.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -40,6 +42,7 @@ def replay(
 
     from sim.report.console import Progress
 
+    log = cli_choices.recording(log)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(f"replay of {log.name}", None, quiet))
         if unit is not None:

@@ -61,9 +61,12 @@ def shrink(
         overrides.append(f"duration_s={duration}")
     from protocols.errors import InfrastructureError
     from sim.report.console import Progress
+    from sim.report.find import LOG_NAME
     from sim.shrink.run import shrink as run_shrink
     from sim.shrink.source import failing_scene, is_reproduced, recorded_failures, written
 
+    if (Path(source) / LOG_NAME).is_file():  # else it may be the name of a library scene
+        source = str(Path(source) / LOG_NAME)
     spec, map_path = failing_scene(source, overrides)
     recorded = None if overrides else recorded_failures(source)
     name = f"{spec.name[:60]}-min"

@@ -15,7 +15,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command("what-if")
     def what_if(
-        log: Annotated[Path, typer.Argument(metavar="RUN.mcap", help="Log of an earlier run.")],
+        log: Annotated[
+            Path,
+            typer.Argument(metavar="RUN.mcap|DIR", help="Log of an earlier run, or its folder."),
+        ],
         drop: Annotated[
             list[str] | None,
             typer.Option(
@@ -72,6 +75,7 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter("--rank looks for messages itself; leave the edits away.")
         if not rank and (topic or window):
             raise typer.BadParameter("--topic and --window belong to --rank.")
+        log = cli_choices.recording(log)
         if rank:
             _rank(log, topic or [], window, budget, jobs, out, as_json, quiet)
         else:

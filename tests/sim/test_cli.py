@@ -409,3 +409,29 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch):
 
 def test_version():
     assert icv("--version").stdout.startswith("icv 0.")
+
+
+@pytest.mark.parametrize("end", ["| head -0", "> /dev/full", ">&-", "2>&-", ">&- 2>&- <&-"])
+def test_who_does_not_listen_does_not_change_a_verdict(end: str, tmp_path: Path) -> None:
+    """No stop of this bus in 2 s: a fail, whether anybody reads so or not."""
+    line = f"{sys.executable} -m sim.cli run smart_island --duration 2 --no-picture -q --out {tmp_path} {end}"  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    full = "icv: standard output: No space left on device.\n"
+    assert done.stderr == (full if "full" in end else "")
+
+
+def test_a_folder_of_a_run_stands_for_its_log(tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    assert icv("run", "smart_island", "--duration", "2", "--no-picture", "-q", "--out", str(once)).exit_code == 1  # fmt: skip
+    log = str(once / "run.mcap")
+    for words in (("diff", "{}", log), ("replay", "{}"), ("what-if", "{}"), ("agreement", "{}", log)):  # fmt: skip
+        found = icv(*(word.format(once) for word in words))
+        assert found.exit_code == 0, found.output
+        assert found.output == icv(*(word.format(log) for word in words)).output
+    with_no_log = tmp_path / "empty"
+    with_no_log.mkdir()
+    refused = icv("replay", str(with_no_log))
+    assert refused.exit_code == 2 and "no log in it" in refused.output
