@@ -252,6 +252,10 @@ class _Builder:
             ),
             ports=_struck(self.ports, faults),
             antennas=dict(sorted(self.antennas.items())),
+            due={
+                **{v.unit: ("v2x/bsm",) for v in vehicles},
+                **{f"rsu/{unit.name}": ("v2x/map", "v2x/spat", *(f"v2x/{word}" for word in unit.share)) for unit in spec.roadside},
+            },
             log=SilentLog(),
             judge=make_judge(resolved, actors),
             picture=PictureCollector(net, vehicles) if self.options.picture else None,

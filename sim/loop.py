@@ -82,6 +82,7 @@ class Loop:
     air: Air
     ports: Mapping[str, Port]
     antennas: Mapping[str, Antenna]  # who hears; senders without one are batches of vehicles
+    due: Mapping[str, tuple[str, ...]]  # by unit: topics that are never to fall silent
     log: LogWriter | SilentLog
     judge: Judge
     picture: PictureCollector | None
@@ -112,6 +113,7 @@ class Loop:
             if progress is not None and now.t_ns % NS_PER_S == 0:
                 progress(now.t_ns / NS_PER_S)
             self._tick(now)
+        self._close_gaps(num_ticks * world.tick_ns)
         if progress is not None:
             progress(num_ticks * world.tick_ns / NS_PER_S)
         return self._last_digest
@@ -270,6 +272,19 @@ class Loop:
         self._last_sent[key] = now.t_ns
         if not is_garbled:
             self._priority(now, item)
+
+    def _close_gaps(self, end_ns: int) -> None:
+        """Who fell silent for good, or never spoke, has a gap that ends with the run, unless it is a vehicle that has left the world."""
+        facts, valid = self.facts, self.world.states.valid
+        for name, wanted in self.due.items():
+            row = self.antennas[name].row
+            if row >= 0 and not valid[row]:
+                continue
+            for topic in wanted:
+                key = f"{name} {topic}"
+                gap_ms = (end_ns - self._last_sent.get(key, 0)) / NS_PER_MS
+                if gap_ms > max(topics.topic(topic).period_ms or 0, facts.max_gap_ms.get(key, 0.0)):
+                    facts.max_gap_ms[key] = gap_ms
 
     def _forge(self, now: Now, item: Forged) -> None:
         """What its sender never made: on the air and in the log, but not in the digest of what units do."""

@@ -98,7 +98,7 @@ def from_table(radio: Mapping[str, Any]) -> IdealParams | RangeLossParams:
         if model == "ideal":
             base = IdealParams()
         else:
-            base = range_loss_preset(preset) if isinstance(preset, str) else RangeLossParams()
+            base = range_loss_preset(preset if isinstance(preset, str) else "default")
     except ConfigError as error:
         raise ConfigError(say("radio.preset: {why!s}", why=error)) from None
     known = type(base).__dataclass_fields__
