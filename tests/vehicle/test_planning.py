@@ -341,6 +341,9 @@ def test_heading_into_the_path_is_taken_from_the_pose() -> None:
     ("change", "message"),
     [
         ({"decel_mps2": 2.0}, "exceeds comfort_decel_mps2"),
+        ({"jerk_mps3": 1.3}, r"jerk_mps3 = 1\.3 exceeds comfort_jerk_mps3 = 1\.0"),
+        ({"end_jerk_mps3": 1.1}, "exceeds comfort_jerk_mps3"),
+        ({"lat_accel_mps2": 2.0}, "exceeds comfort_lat_accel_mps2"),
         ({"lat_offsets_m": (0.2, 0.0)}, "must begin with 0.0"),
         ({"unknown": 1}, "Extra inputs"),
         ({"horizon_s": 12.0, "dt_s": 0.05}, "exceeds 120 steps"),

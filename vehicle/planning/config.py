@@ -79,13 +79,16 @@ class PlanningConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> PlanningConfig:
-        if self.decel_mps2 > self.comfort_decel_mps2:
-            raise ValueError(
-                say(
-                    "decel_mps2 = {decel_mps2} exceeds comfort_decel_mps2 = {comfort_decel_mps2}",
-                    decel_mps2=self.decel_mps2, comfort_decel_mps2=self.comfort_decel_mps2,
-                )
-            )  # fmt: skip
+        # What is planned beyond the bounds of comfort is taken by no vehicle: it would stand for ever.
+        for planned, bound in (
+            ("decel_mps2", "comfort_decel_mps2"), ("jerk_mps3", "comfort_jerk_mps3"), ("end_jerk_mps3", "comfort_jerk_mps3"),
+            ("lat_accel_mps2", "comfort_lat_accel_mps2"),
+        ):  # fmt: skip
+            value, most = getattr(self, planned), getattr(self, bound)
+            if value > most:
+                raise ValueError(
+                    say("{planned} = {value} exceeds {bound} = {most}", planned=planned, value=value, bound=bound, most=most)
+                )  # fmt: skip
         if not self.lat_offsets_m or self.lat_offsets_m[0] != 0.0:
             raise ValueError(say("lat_offsets_m must begin with 0.0, the lane centre"))
         if not self.speed_scales or not self.brakes_mps2:
