@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
+
+from sim.stopping import SIGNALS
 
 _SIMULATED = "duration_s=1.0"
 _ONE_THREAD = (
@@ -32,16 +35,32 @@ def warm() -> None:
     gc.freeze()
     for path in library().values():
         try:
-            with TemporaryDirectory(prefix="icv-warm-") as folder:
+            with _passing_folder() as folder:
                 loaded = load_scene(path, [_SIMULATED])
                 run_scene(
-                    loaded.spec, loaded.path.parent, Path(folder), options=RunOptions(picture=False)
+                    loaded.spec, loaded.path.parent, folder, options=RunOptions(picture=False)
                 )
         except Exception:
             continue
     gc.collect()
     gc.enable()
     gc.freeze()  # a collection in a worker would touch, and so copy, every page it shares with its siblings
+
+
+@contextmanager
+def _passing_folder() -> Iterator[Path]:
+    """A temporary folder that goes again, whenever the one signal comes that may (see `warmed`)."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    folder = TemporaryDirectory(prefix="icv-warm-")
+    try:
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            yield Path(folder.name)
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    finally:
+        folder.cleanup()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -122,3 +123,37 @@ def test_both_signals_interrupt_and_say_which_and_handlers_come_back() -> None:
         assert name_of(stopped.value) == name == name_of(interrupt(number))
     assert name_of(KeyboardInterrupt()) == "Ctrl-C"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize("moments", [("made",), ("run",), ("going",), ("made", "going"), ("run", "going")])  # fmt: skip
+def test_a_warm_up_leaves_no_folder_whenever_it_is_stopped(
+    moments: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Signals while the folder is made, while the scene runs, and while the folder goes; one more while it goes already."""
+    code = f"""
+        import os, signal, tempfile
+        made, going = tempfile.mkdtemp, tempfile.TemporaryDirectory._rmtree.__func__
+        def stop(moment):
+            if moment in {moments!r}:
+                os.kill(os.getpid(), signal.SIGTERM)
+        def make(*args, **kwargs):
+            folder = made(*args, **kwargs)
+            stop("made")
+            return folder
+        def go(cls, name, *args, **kwargs):
+            stop("going")
+            return going(cls, name, *args, **kwargs)
+        tempfile.mkdtemp, tempfile.TemporaryDirectory._rmtree = make, classmethod(go)
+        import sim.compose
+        run = sim.compose.run_scene
+        def run_scene(*args, **kwargs):
+            stop("run")
+            return run(*args, **kwargs)
+        sim.compose.run_scene = run_scene
+        import sim.suite.warmed
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "")
+    assert list(tmp_path.glob("icv-*")) == []
