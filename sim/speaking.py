@@ -9,8 +9,6 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 
@@ -54,25 +52,3 @@ def speak_on() -> None:
         encoding = "utf-8" if old is None else old.encoding
         is_lively = old is None or old.line_buffering
         setattr(sys, name, io.TextIOWrapper(raw, encoding, "backslashreplace", line_buffering=is_lively))  # fmt: skip
-
-
-@contextmanager
-def speaking() -> Iterator[None]:
-    """Inside, standard output is written to. Signs that its encoding lacks are spelled out; where it takes no more, or somebody who is
-    asked twice does not want to read, the rest is left out.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        yield
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (KeyboardInterrupt, SystemExit):  # the latter is what rich makes of a broken pipe
-        pass
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            print(f"icv: standard output: {error.strerror}.", file=sys.stderr)
-        with contextlib.suppress(OSError, ValueError):  # what is left in it would be tried again
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)

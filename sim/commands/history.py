@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -32,17 +34,17 @@ def register(app: typer.Typer) -> None:
         if metric is not None and scenario is None:
             raise typer.BadParameter("--metric needs a SCENARIO. List them with `icv history`.")
         from sim.history import History
-        from sim.speaking import speaking
 
         with History(url, create=False) as store:
             answer = _table(store, scenario, metric, last) if as_json else None
-            with speaking():
+            with contextlib.suppress(KeyboardInterrupt):  # who does not want to read on, need not
                 if as_json:
                     import json
 
                     typer.echo(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
                 else:
                     _print(store, scenario, metric, last)
+                sys.stdout.flush()
 
 
 def _print(store: Any, scenario: str | None, metric: str | None, last: int) -> None:

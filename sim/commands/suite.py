@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -81,14 +82,12 @@ def suite(
 ) -> None:
     """Run scenes, suites and sweeps in parallel to one verdict. With JUnit, a page, and logs of what failed."""
     from sim import cli_choices
-    from sim.speaking import open_standard_files, speaking
     from sim.stopping import Stop, settled
 
     if only_failed and resume:
         raise typer.BadParameter("give one of --resume and --only-failed.")
     if (only_failed or resume) and out is None:
         raise typer.BadParameter("--resume and --only-failed need the --out of the earlier suite.")
-    open_standard_files()
     for option, path in (("--junit", junit), ("--html", html)):
         cli_choices.spare(option, path, *map(Path, paths))
     with Stop(lambda: True) as stop:
@@ -143,10 +142,11 @@ def suite(
             raise
         result, problems = closing.close(result, wanted, stop)
         stop.is_deaf = False  # whoever reads may be slow
-        with speaking():
+        with contextlib.suppress(KeyboardInterrupt):  # who does not want to read on, need not
             for problem in (item for item in problems if item not in result.sentence):
                 typer.echo(f"icv: {problem}", err=True)
             print_suite(result, folder, quiet=quiet)
+            sys.stdout.flush()
         settled()
         raise typer.Exit(result.exit_code)
 
