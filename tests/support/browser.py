@@ -6,6 +6,7 @@ this thread, and tests of something else may want one of their own.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,23 @@ from sim.bench.browser import ARGUMENTS, CHROMIUM
 
 # Generous: a machine that runs other tests beside this one draws slowly. Nothing waits that long when it works.
 PATIENCE_MS = 30_000
+# Lets every picture of a page come this much later than asked for, as on a machine that has no time for it: what a test reads
+# before the page has shown it, it then reads wrongly every time instead of once in a hundred.
+SLOW_MS = int(os.environ.get("ICV_TEST_SLOW_PAGE_MS", "0"))
+
+
+_SLOW = """(() => {
+  const frame = window.requestAnimationFrame.bind(window), waiting = new Map();
+  let last = 0;
+  window.requestAnimationFrame = then => {
+    const id = ++last;
+    waiting.set(id, setTimeout(() => frame(time => { if (waiting.delete(id)) then(time); }), DELAY));
+    return id;
+  };
+  window.cancelAnimationFrame = id => { clearTimeout(waiting.get(id)); waiting.delete(id); };
+  const ask = window.fetch.bind(window);
+  window.fetch = async (...what) => { await new Promise(done => setTimeout(done, DELAY)); return ask(...what); };
+})()"""
 
 
 def require_browser() -> None:
@@ -46,6 +64,8 @@ class Watched:
         options.setdefault("locale", "en-US")
         self.address = address
         self.context = browser.new_context(**options)
+        if SLOW_MS:
+            self.context.add_init_script(_SLOW.replace("DELAY", str(SLOW_MS)))
         self.page: Page = self.context.new_page()
         self.said: list[str] = []
         self.asked: list[str] = []

@@ -77,12 +77,14 @@ class ViewerPage:
 
     @property
     def seconds(self) -> float:
-        """The moment that is shown, as the clock says it."""
+        """The moment that is shown, as the clock says it once the picture has followed."""
+        self.drawn()
         minutes, _, seconds = self.time.inner_text().partition(":")
         return 60 * int(minutes) + float(seconds)
 
     def picture(self, layer: int = MOVING, scene: int = 0) -> str:
         """Digest of the pixels of a scene's layer. What moves is the same at the same moment; the ground depends on how one got there."""
+        self.drawn()
         url = self.page.evaluate(
             """([scene, layer]) => document.querySelectorAll('.scene-canvas')[scene]
               .querySelectorAll('canvas')[layer].toDataURL()""",
