@@ -130,7 +130,6 @@ def test_worlds_can_be_loaded_while_a_traffic_manager_runs_by_itself(server: Any
             seen.append([before != world.id, len(world.get_actors().filter("vehicle.*"))])
         result = seen
         """,
-        tries=1,
     )
     assert found == [[True, 0]] * 5
 
@@ -157,7 +156,6 @@ def test_other_clients_hear_of_the_new_episode_and_their_ticks_wait_for_it(serve
         result = dict(alive=thread.is_alive(), ticks=len(frames), grows=all(b > a for a, b in zip(frames, frames[1:])),
                       same=other.get_world().id == world.id)
         """,
-        tries=1,
     )
     assert found == {"alive": False, "ticks": 200, "grows": True, "same": True}
 

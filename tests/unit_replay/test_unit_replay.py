@@ -108,8 +108,9 @@ def test_recorded_inboxes_change_nothing_else(plain: Any, kept: Any, tmp_path: P
 def test_a_changed_roadside_unit_is_found_at_its_first_other_message(
     log: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = request.getfixturevalue(log).log_path  # made by the unit as it is
     monkeypatch.setattr(units, "RoadsideUnit", Shifted)
-    answer = replay_unit(request.getfixturevalue(log).log_path, "rsu/X")
+    answer = replay_unit(path, "rsu/X")
     assert answer.same is False and answer.exit_code == 1
     assert answer.first is not None
     assert answer.first.tick in range(300, 311) and answer.first.topic == "v2x/rsm"
@@ -152,8 +153,9 @@ def test_a_changed_command_is_found_to_the_last_bit(
 def test_a_changed_note_is_found_although_no_digest_covers_it(
     log: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = request.getfixturevalue(log).log_path  # made by the unit as it is
     monkeypatch.setattr(units, "FleetUnit", Talkative)
-    answer = replay_unit(request.getfixturevalue(log).log_path, "fleet")
+    answer = replay_unit(path, "fleet")
     assert answer.first is not None
     assert (answer.first.tick, answer.first.topic) == (100, "log/note")
 
