@@ -38,6 +38,7 @@ class EventKind(IntEnum):
     FAULT_STARTED = 16  # a fault of the scene; actor = its vehicle, else 0; value = its number
     FAULT_ENDED = 17  # likewise
     WATCHDOG = 18  # silent unit: its vehicle (actor) brakes or its lights flash; value = silence, s
+    RUN_BROKEN = 19  # machinery failed and the run ended here without a verdict; text says why
 
 
 @dataclass(frozen=True, slots=True)

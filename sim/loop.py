@@ -8,6 +8,7 @@ heard in tick k+1 at the earliest. The loop knows the participant interface, nev
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from protocols import codec, topics
 from protocols.bus import Bus, nonsense, where
-from protocols.errors import CodecError, UnitError
+from protocols.errors import CodecError, IcvError, UnitError
 from protocols.judging import Event, EventKind, RunFacts
 from protocols.messages import (
     BasicSafetyBatch,
@@ -51,6 +52,7 @@ NOWHERE_M = 1e9
 FORGED_HEIGHT_M = (
     1.5  # antenna of a vehicle that only a forged message knows; it stands where it claims to
 )
+MAX_REASON = 4000  # characters of why a run broke off that its log keeps
 LIGHTS_NS = 100_000_000  # controllers step this often, so lights cannot change in between
 
 
@@ -112,11 +114,22 @@ class Loop:
                 self.pace.wait(now.t_ns)
             if progress is not None and now.t_ns % NS_PER_S == 0:
                 progress(now.t_ns / NS_PER_S)
-            self._tick(now)
+            try:
+                self._tick(now)
+            except IcvError as error:
+                self._tell_broken(now, error)
+                raise
         self._close_gaps(num_ticks * world.tick_ns)
         if progress is not None:
             progress(num_ticks * world.tick_ns / NS_PER_S)
         return self._last_digest
+
+    def _tell_broken(self, now: Now, error: IcvError) -> None:
+        """The log says itself why it ends here; result.json may be gone when somebody asks."""
+        why = str(error)[:MAX_REASON]
+        # The log itself may be what failed; the error that ended the run matters more.
+        with suppress(IcvError, OSError):
+            self.log.event(now.t_ns, EventKind.RUN_BROKEN.name.lower(), "0", why)
 
     def _tick(self, now: Now) -> None:
         world, tick, t_ns = self.world, now.tick, now.t_ns

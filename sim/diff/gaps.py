@@ -10,6 +10,7 @@ from sim.diff.digests import PARTS, Parting
 from sim.diff.model import NOTHING, Finding, Kind, LogFacts
 from sim.diff.table import Table
 
+_REASON = 300  # characters of why a run broke off that one sentence takes
 _NEAR_NS = 2_000_000_000  # a sample of the world this much later still tells whose state it was
 
 Sides = tuple[LogFacts, LogFacts]
@@ -124,7 +125,9 @@ def length(sides: Sides, tick_ns: int) -> Finding | None:
 
 def _until(facts: LogFacts) -> str:
     end_ns = 0 if facts.end_ns == -facts.header.tick_ns else facts.end_ns  # nothing was recorded
-    return f"{end_ns / 1e9:.3f} s"
+    why = facts.broken
+    shown = why if len(why) <= _REASON else f"{why[:_REASON]}..."
+    return f"{end_ns / 1e9:.3f} s" + (f" ({shown})" if why else "")
 
 
 def _whole(lost: str | None, damaged: int) -> str:

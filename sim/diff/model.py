@@ -197,6 +197,7 @@ class LogFacts:
     has_result: bool = False
     is_thin: bool = False  # digests only
     outcome: str = ""
+    broken: str = ""  # why it broke off, where it says so itself
 
 
 @dataclass(slots=True)

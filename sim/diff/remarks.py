@@ -40,7 +40,7 @@ def context(
             )  # fmt: skip
         if facts.is_thin:
             out.append(("thin", {"log": name}))
-        if not facts.has_result and not facts.lost:
+        if not facts.has_result and not facts.lost and not facts.broken:
             out.append(("no_result", {"log": name}))
     if a.header.scenario != b.header.scenario:
         out.append(("scenes", {"a": a.header.scenario, "b": b.header.scenario}))

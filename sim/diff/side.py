@@ -14,6 +14,7 @@ from typing import BinaryIO
 import zstandard
 
 from protocols.errors import LogError
+from protocols.judging import EventKind
 from protocols.v1 import log_pb2
 from sim.diff.model import LogFacts
 from sim.log.reader import LogReader
@@ -27,6 +28,7 @@ Place = tuple[str, str, int, Hashable]
 """topic, sender, sent at, sequence number: one entry of a file's order"""
 
 ABOUT = frozenset({"log/digest", "log/digest_part", "log/result"})  # no data of the run itself
+_BROKEN = EventKind.RUN_BROKEN.name.lower()
 _UNREAD = frozenset({"log/header", "log/timing"})  # about the machine, or read elsewhere
 _VIEWERS = "foxglove/"  # for other viewers, all of it derived from the rest
 _THROUGH = ABOUT | {"truth/signal"}  # handed out of equal chunks too: states that last
@@ -239,13 +241,23 @@ class Side:
         if not taken.stamps:
             return
         if taken.topic not in ABOUT:
-            first, last = min(taken.stamps), max(taken.stamps)
-            self.first_ns = min(self.first_ns, first)
-            self.last_ns = max(self.last_ns, last)
+            stamps = self._without_end(taken) if taken.is_event and taken.is_kept else taken.stamps
+            self.first_ns = min(self.first_ns, min(stamps, default=NEVER))
+            self.last_ns = max(self.last_ns, last := max(stamps, default=-NEVER))
             if taken.topic == "truth/trace":
                 self.last_trace[taken.sender] = max(last, self.last_trace.get(taken.sender, 0))
         if taken.is_kept:
             self.buffer.setdefault((taken.topic, taken.sender), []).extend(taken.items)
+
+    def _without_end(self, taken: _Taken) -> list[int]:
+        """Stamps of events but of the one that ends a broken run: that it broke off is all the log has of that tick."""
+        stamps = []
+        for t_ns, name, data in taken.items:
+            if isinstance(name, tuple) and name[0] == _BROKEN:
+                self.facts.broken = log_pb2.Event.FromString(data).text
+            else:
+                stamps.append(t_ns)
+        return stamps
 
     def cut(self, end_ns: int) -> dict[Stream, list[Item]]:
         """Takes what is earlier than `end_ns` out of the buffer."""

@@ -155,7 +155,11 @@ def test_a_proof_of_some_variants_does_not_pass_for_one_of_all(partly: Path) -> 
     assert any("not run: again" in text for text in found.not_covered)
     assert "not run: again" in page(found)
     done = CliRunner().invoke(app, ["prove", "--verify", str(partly)])
+    assert done.exit_code == 1 and "not run: again, reversed" in done.output
+    assert f"NOT WHOLE: {partly}: it says nothing of {len(variants()) - 1} variants" in done.output
+    done = CliRunner().invoke(app, ["prove", "--verify", str(partly), "--partial"])
     assert done.exit_code == 0 and "not run: again, reversed" in done.output
+    assert CliRunner().invoke(app, ["prove", "brt_corridor", "--partial"]).exit_code == 2
 
 
 def resigned(found: certificate.Certificate, **more: Any) -> certificate.Certificate:

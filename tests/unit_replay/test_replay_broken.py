@@ -12,6 +12,11 @@ from protocols.participant import Inbox, Outbox
 from protocols.simtime import Now
 from sim import units
 from sim.cli import app
+from sim.diff.compare import diff_logs
+from sim.diff.model import Kind
+from sim.diff.words import sentence
+from sim.log.reader import LogReader
+from sim.report.pack.build import build_pack
 from sim.rerun import replay_log
 from sim.unit_replay.alone import replay_unit
 from tests.support.fault_scene import run, scene
@@ -55,6 +60,28 @@ def test_it_breaks_again_at_the_same_place(broken: Path, tmp_path: Path, monkeyp
     assert "breaks off there again: unit fleet at tick 300" in answer.message
     done = CliRunner().invoke(app, ["replay", str(broken), "-q"])
     assert done.exit_code == 0 and done.output.startswith("same: ")
+
+
+def test_the_log_itself_says_why_it_ends(broken: Path, tmp_path: Path) -> None:
+    why = "unit fleet at tick 300 (t=3.00 s) raised RuntimeError: planted"
+    last = LogReader.open(broken).events()[-1]
+    assert last.kind == "run_broken" and last.t_ns == 3_000_000_000 and last.text.startswith(why)
+    meta = build_pack(broken).manifest["meta"]
+    assert meta["outcome"] == "infrastructure_error" and meta["sentence"].startswith(why)
+    assert "抛出异常 RuntimeError: planted" in meta["zh"][meta["sentence"]]
+    done = CliRunner().invoke(app, ["report", str(broken), "--out", str(tmp_path / "r.html")])
+    assert done.exit_code == 0 and done.output.startswith(f"INFRASTRUCTURE_ERROR: {why}")
+
+
+def test_the_diff_with_a_whole_run_names_why_the_other_ended(broken: Path, tmp_path: Path) -> None:
+    whole = run(scene((), 4.0), tmp_path).log_path
+    for a, b, side in ((whole, broken, "B"), (broken, whole, "A")):
+        found = diff_logs(a, b)
+        assert found.cause is not None and found.cause.kind is Kind.EARLY_END
+        assert found.cause.tick == BREAKS_AT
+        said = sentence(found.cause)
+        assert said.startswith(f"{side} ends earlier") and "raised RuntimeError: planted" in said
+    assert diff_logs(broken, broken).is_same
 
 
 def test_mended_it_goes_on_and_the_answer_says_why_that_is_not_the_same(broken: Path, tmp_path: Path) -> None:  # fmt: skip

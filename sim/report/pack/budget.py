@@ -26,6 +26,7 @@ MOMENT_MS = 1000
 INTEREST = (
     "collision", "red_light", "bus_lane", "signal_rule", "off_road", "hard_braking", "door_fault",
     "missed_station", "priority_granted", "fault_started", "fault_ended", "watchdog",
+    "run_broken",
 )  # fmt: skip
 _STEPS_MS = (0, 100, 200, 500, 1000, 2000, 5000)
 _PROBE = 64 * 1024

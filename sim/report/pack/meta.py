@@ -15,6 +15,7 @@ from protocols import codec, topics
 from protocols.errors import LogError
 from protocols.messages import Light
 from protocols.sentence import phrase, say
+from scenarios.verdict import Outcome
 from sim.log.container import file_descriptor_set
 from sim.log.header import RunHeader
 from sim.log.records import Event
@@ -47,13 +48,17 @@ def about(
     result: Mapping[str, Any],
     lost: str | None,
     timing: Mapping[str, float] | None = None,
+    broken: str = "",
 ) -> dict[str, Any]:
-    """What the run was and how it was judged."""
+    """What the run was and how it was judged; `broken`: why it broke off, where its log says so."""
     facts = _mapping(result.get("facts"))
     if timing:
         facts["timing"] = dict(timing)
     sentence = result.get("sentence")
-    if not result:
+    outcome = result.get("outcome", NO_END)
+    if not result and broken:
+        outcome, sentence = Outcome.INFRASTRUCTURE_ERROR.value, broken
+    elif not result:
         sentence = phrase(
             "the log has no result: the run never came to its end, or the end of the log is missing"
         )
@@ -65,7 +70,7 @@ def about(
         "versions": dict(header.versions),
         "epoch_ns": str(header.epoch_ns),
         "tick_ms": header.tick_ns / 1e6,
-        "outcome": str(result.get("outcome", NO_END)),
+        "outcome": str(outcome),
         "sentence": str(sentence or ""),
         "lost": lost,
         "criteria": [_criterion(item) for item in result.get("criteria", [])],

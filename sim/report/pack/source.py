@@ -19,6 +19,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from protocols.errors import LogError
+from protocols.judging import EventKind
 from protocols.roads.network import I32, Bool
 from protocols.sentence import say
 from protocols.v1 import log_pb2
@@ -226,6 +227,17 @@ class Source:
             ) from error
         header_module.check_nesting(text, str(self.path), "the result")
         return text
+
+    def broken(self) -> str:
+        """Why the run broke off, as it said itself with its last event; "" when it did not say."""
+        data = self.last("truth/event")
+        if data is None:
+            return ""
+        try:
+            event = log_pb2.Event.FromString(data)
+        except DecodeError:  # told with all other events
+            return ""
+        return event.text if event.kind == EventKind.RUN_BROKEN.name.lower() else ""
 
     def timing(self) -> dict[str, float]:
         """What the run cost, by part (ms, s); empty when the log does not say."""

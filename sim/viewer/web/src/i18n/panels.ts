@@ -61,6 +61,7 @@ const TEXT: Record<string, [en: string, zh: string]> = {
   "event.fault_started": ["fault began", "故障开始"],
   "event.fault_ended": ["fault ended", "故障结束"],
   "event.watchdog": ["watchdog", "看门狗"],
+  "event.run_broken": ["run broke off", "运行中断"],
   "event.value.collision": ["at {value} m/s", "相对速度 {value} m/s"],
   "event.value.red_light": ["{value} s after red began", "红灯开始后 {value} s"],
   "event.value.priority_granted.1": ["green held longer", "绿灯延长"],

@@ -36,7 +36,7 @@ export function isNotable(event: RunEvent, vehicles: Record<string, number>): bo
 }
 
 /** Kinds of events that break a rule. */
-export const BROKEN = new Set(["collision", "red_light", "bus_lane", "signal_rule", "off_road", "missed_station", "door_fault", "fault_started", "watchdog"]);
+export const BROKEN = new Set(["collision", "red_light", "bus_lane", "signal_rule", "off_road", "missed_station", "door_fault", "fault_started", "watchdog", "run_broken"]);
 
 /** The actor an event speaks of: a vehicle's or unit's name ("bus1", "obu/bus1") or a number. */
 export function actorOf(subject: string, app: App): number | null {

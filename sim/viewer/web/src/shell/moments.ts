@@ -5,7 +5,7 @@ import type { App, Meta, RunEvent } from "../model";
 export interface Moment { timeMs: number; kind: "failed" | "bad" | "event"; title: string; text: string; subject: string }
 
 // Kinds of protocols.judging.EventKind that somebody should look at whoever it was.
-const BAD = new Set(["collision", "red_light", "bus_lane", "signal_rule", "off_road", "door_fault", "missed_station", "fault_started", "watchdog"]);
+const BAD = new Set(["collision", "red_light", "bus_lane", "signal_rule", "off_road", "door_fault", "missed_station", "fault_started", "watchdog", "run_broken"]);
 
 /** Worth a tick: what went wrong, and what named vehicles did. That background traffic comes, goes and brakes is routine. */
 function isWorth(event: RunEvent, names: Map<string, string>): boolean {
