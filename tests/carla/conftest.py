@@ -11,7 +11,6 @@ import json
 import math
 import os
 import selectors
-import socket
 import subprocess
 import sys
 import textwrap
@@ -22,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 240.0  # the first start on a machine compiles the kernels
 MARK = "@@result@@"
@@ -29,9 +30,7 @@ PROLOGUE = """
 import json, os, socket, sys, time, math
 import carla
 port = {port}
-with socket.socket() as _any:
-    _any.bind(("", 0))
-    tm_port = _any.getsockname()[1]  # nobody's, for a Traffic Manager
+tm_port = {tm_port}  # nobody's, for a Traffic Manager
 client = carla.Client("127.0.0.1", port)
 client.set_timeout({rpc_timeout})
 world = client.get_world() if {with_world} else None
@@ -47,21 +46,6 @@ os._exit(0)  # the wheel's threads may race at exit; that is not what is tested
 
 class ClientFailed(AssertionError):
     """A client process raised, died or ran past its deadline; what it printed is in the message."""
-
-
-def free_port() -> int:
-    """A port that is free together with the next one."""
-    for _ in range(50):
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            with socket.socket() as second:
-                try:
-                    second.bind(("127.0.0.1", port + 1))
-                except OSError:
-                    continue
-                return port
-    raise RuntimeError("no two neighbouring ports are free")
 
 
 class Server:
@@ -148,7 +132,12 @@ class Server:
     ) -> subprocess.Popen[str]:
         """The same, running: for tests with several clients or with one that vanishes."""
         program = (
-            PROLOGUE.format(port=self.port, rpc_timeout=rpc_timeout_s, with_world=with_world)
+            PROLOGUE.format(
+                port=self.port,
+                tm_port=free_port(),
+                rpc_timeout=rpc_timeout_s,
+                with_world=with_world,
+            )
             + "\n".join(textwrap.dedent(piece) for piece in code)
             + EPILOGUE.format(mark=MARK)
         )

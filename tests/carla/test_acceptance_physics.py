@@ -2,6 +2,8 @@
 friction and its triggers, controls that stick or do not, crashes that go the same way every time, walls that are felt.
 
 Stand-ins for CARLA's public smoke tests; the properties are theirs, the code is ours. Everything happens on a straight street.
+Batches are not ticked by `apply_batch_sync(..., True)`: the wheel keeps Python's lock while it waits for the snapshot, and where its two
+threads of streams wait for that lock (a sensor's event, a callback that ends) it waits until it times out.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def row(bp, n, x=20.0, **gravity):
     for k in range(n):
         one = c.SpawnActor(bp, place(x, Y[k])).then(c.ApplyTargetVelocity(c.FutureActor, carla.Vector3D()))
         batch.append(one)
-    answers = client.apply_batch_sync(batch, True)
+    answers = client.apply_batch_sync(batch)
+    world.tick()
     assert not any(a.error for a in answers), (bp.id, [a.error for a in answers])
     cars = [world.get_actor(a.actor_id) for a in answers]
     wait(6)
@@ -53,9 +56,11 @@ def change(car, friction=None, drag=None, stiffness=None, sweep=None):
     car.apply_physics_control(control)
     return control
 def launch(cars, speed):
-    client.apply_batch_sync([c.ApplyTargetVelocity(a, carla.Vector3D(speed, 0, 0)) for a in cars], True)
+    client.apply_batch_sync([c.ApplyTargetVelocity(a, carla.Vector3D(speed, 0, 0)) for a in cars])
+    world.tick()
 def remove(cars):
-    client.apply_batch_sync([c.DestroyActor(a) for a in cars], True)
+    client.apply_batch_sync([c.DestroyActor(a) for a in cars])
+    world.tick()
 def kinds(four=False):
     return [b for b in library.filter("vehicle.*") if not four or int(b.get_attribute("number_of_wheels")) == 4]
 """

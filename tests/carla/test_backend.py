@@ -22,7 +22,8 @@ from sim.carla.backend.agreement import agree
 from sim.carla.backend.drive import Drive
 from sim.carla.backend.session import CarlaTarget, Session
 from sim.log.reader import LogReader
-from tests.carla.conftest import ROOT, Server, free_port
+from tests.carla.conftest import ROOT, Server
+from tests.support.ports import free_port
 from vehicle.dynamics import vehicle_params
 
 ROAD = ROOT / "scenarios/library/smart_island.toml"

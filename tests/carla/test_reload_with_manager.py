@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.carla.conftest import Server, free_port
+from tests.carla.conftest import Server
+from tests.support.ports import free_port
 
 LOADS = 6
 DRIVE = """

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from sim.carla.wire import rpc
-from tests.carla.conftest import Server, free_port
+from tests.carla.conftest import Server
+from tests.support.ports import free_port
 
 WORKS = """
 s = world.get_settings()

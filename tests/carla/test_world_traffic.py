@@ -17,7 +17,8 @@ from sim.carla.server.watchdog import (
     Poke,
     Watchdog,
 )
-from tests.carla.conftest import free_port, ring
+from tests.carla.conftest import ring
+from tests.support.ports import free_port
 
 AT_FIRST_S = max(SILENCE_S, PATIENCE * SLOWEST_S)
 

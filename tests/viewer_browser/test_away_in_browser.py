@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import expect
 
+from tests.support.ports import free_port
 from tests.viewer_browser.processes import Process, serving_address
 from tests.viewer_browser.viewer_page import ViewerPage
 
 Look = Callable[..., ViewerPage]
 Start = Callable[..., Process]
 REFUSED = "net::ERR_CONNECTION_REFUSED"  # what the browser itself writes into the console of a request that nobody answers
-
-
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
 
 
 def stop(process: Process) -> None:
@@ -38,7 +32,7 @@ def forget_refused(view: ViewerPage) -> None:
 def test_a_page_tells_of_a_server_that_is_gone_and_goes_on_when_it_is_back(
     root: Path, start: Start, look: Look
 ) -> None:
-    port = free_port()
+    port = str(free_port())
     log = str(root / "runs" / "plain" / "run.mcap")
     server = start("view", log, "--port", port, "--no-browser")
     view = look(f"{serving_address(server)}#t=5&lang=en&tab=messages")
@@ -104,7 +98,7 @@ def test_a_run_that_adds_nothing_any_more_is_told(root: Path, tmp_path: Path, st
 
 
 def test_the_list_of_runs_follows_the_folder(root: Path, tmp_path: Path, start: Start, look: Look) -> None:  # fmt: skip
-    port = free_port()
+    port = str(free_port())
     for name in ("plain", "island"):
         (tmp_path / name).mkdir()
         shutil.copy2(root / "runs" / name / "run.mcap", tmp_path / name / "run.mcap")

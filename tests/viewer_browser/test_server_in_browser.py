@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import expect
 
+from tests.support.ports import free_port
 from tests.viewer_browser.processes import Process, serving_address
 from tests.viewer_browser.viewer_page import ViewerPage
 
@@ -135,9 +135,7 @@ def test_an_unknown_run_leads_back_to_the_list(look: Look, server: str) -> None:
 def test_a_run_in_progress_is_followed_to_its_end(
     start: Callable[..., Process], look: Look, tmp_path: Path
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        tap = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    tap = f"tcp://127.0.0.1:{free_port()}"
     viewer = start("view", "--live", tap, "--port", "0", "--no-browser")
     start(
         "run", "smart_island", "--duration", "8", "--realtime", "--tap", tap, "--no-picture", "-q", "--out", str(tmp_path / "run"),
