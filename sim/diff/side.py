@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-import zstandard
-
 from protocols.errors import LogError
 from protocols.judging import EventKind
 from protocols.v1 import log_pb2
@@ -111,7 +109,7 @@ class Side:
                 continue
             try:
                 raw = read_chunk(self._file, chunk, self.facts.path)
-            except (LogError, zstandard.ZstdError):
+            except LogError:
                 continue
             for record in records(raw, self.scan, wanted):
                 if low <= record.log_ns < high:
@@ -127,7 +125,7 @@ class Side:
             if self._may_hold(chunk, wanted):
                 try:
                     raw = read_chunk(self._file, chunk, self.facts.path)
-                except (LogError, zstandard.ZstdError):
+                except LogError:
                     continue
                 for record in records(raw, self.scan, wanted):
                     yield self.scan.channels[record.channel].topic, record.data
@@ -180,7 +178,7 @@ class Side:
         sides = (self,) if twin is None else (self, twin)
         try:
             raw = read_chunk(self._file, chunk, self.facts.path)
-        except (LogError, zstandard.ZstdError):
+        except LogError:
             for side in sides:
                 side._lose(chunk)
             return

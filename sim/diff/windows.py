@@ -74,4 +74,4 @@ def _is_equal(a: Side, b: Side, at: int) -> bool:
             return False
         if (here.topic, here.metadata) != (there.topic, there.metadata):
             return False
-    return bool(one.channels) and a.compressed(one) == b.compressed(two)
+    return bool(one.channels) and one.kind == two.kind and a.compressed(one) == b.compressed(two)

@@ -14,12 +14,12 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import zstandard
 from mcap.records import Channel
 
 from protocols.errors import LogError
 from protocols.sentence import say
 from sim.log import fields
+from sim.log.unpacking import ZSTD, UnpackError, unpacked
 
 _CHANNEL, _MESSAGE = 4, 5
 _RECORD = struct.Struct("<BQ")
@@ -44,6 +44,7 @@ class Chunk:
     at: int
     length: int  # bytes that are in the file
     is_whole: bool
+    kind: str = ZSTD  # of its compression
     channels: set[int] = field(default_factory=set)  # of its messages, where the index says
 
 
@@ -111,6 +112,12 @@ def learn(found: Scan, first: int = 0) -> None:
         found.chunks[k] = replace(chunk, start_ns=low, end_ns=high, channels=channels)
 
 
+def first_with(found: Scan, topic: str) -> Chunk:
+    """The first chunk that has records of a topic, as far as the index tells; the first of all when it tells of none."""
+    ids = {ident for ident, channel in found.channels.items() if channel.topic == topic}
+    return next((c for c in found.chunks if not c.channels or c.channels & ids), found.chunks[0])
+
+
 def chunk_bytes(path: Path, chunk: Chunk) -> bytes:
     """As `read_chunk`, of a file that is opened for it."""
     try:
@@ -127,16 +134,16 @@ def read_chunk(file: BinaryIO, chunk: Chunk, path: Path) -> bytes:
     file.seek(chunk.at)
     data = file.read(chunk.length)
     try:
-        # Never more than the chunk says it holds, whatever the data would unfold to.
-        with zstandard.ZstdDecompressor().stream_reader(data) as stream:
-            raw = stream.read(chunk.size + 1)
-    except zstandard.ZstdError as error:
+        raw = unpacked(data, chunk.kind, chunk.size + 1)
+    except UnpackError as error:
         if chunk.is_whole:
             raise LogError(
                 say("{log}: the chunk at byte {byte:d} is damaged ({why}); get the file again, or run the scene again", log=path, byte=chunk.at, why=error)
             ) from error  # fmt: skip
         return b""
-    if chunk.is_whole and (len(raw) != chunk.size or zlib.crc32(raw) != chunk.crc):
+    # A checksum of 0 says that there is none; ours have one, copies by other tools may not.
+    is_other = bool(chunk.crc) and zlib.crc32(raw) != chunk.crc
+    if chunk.is_whole and (len(raw) != chunk.size or is_other):
         raise LogError(
             say("{log}: the chunk at byte {byte:d} does not have its checksum; get the file again, or run the scene again", log=path, byte=chunk.at)
         )  # fmt: skip

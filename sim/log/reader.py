@@ -30,7 +30,18 @@ from sim.log.records import (
     Trace,
     WorldSample,
 )
-from sim.log.scan import MAX_NS, Chunk, Loss, Raw, Scan, chunk_bytes, learn, records, scan
+from sim.log.scan import (
+    MAX_NS,
+    Chunk,
+    Loss,
+    Raw,
+    Scan,
+    chunk_bytes,
+    first_with,
+    learn,
+    records,
+    scan,
+)
 from sim.radio.fates import Fate, TickFates
 
 _WORLD = Layout(world_pb2.WorldState)
@@ -55,7 +66,7 @@ class LogReader:
         found = scan(path, recover)
         if not found.has_summary:
             learn(found)
-        for raw in _chunk_messages(found, found.chunks[0]):
+        for raw in _chunk_messages(found, first_with(found, "log/header")):
             if found.channels[raw.channel].topic == "log/header":
                 try:
                     return cls(found, header_module.from_bytes(raw.data, str(path)))
@@ -64,7 +75,10 @@ class LogReader:
                         say("{log}: the header cannot be read ({why!s})", log=path, why=error)
                     ) from error
         raise LogError(
-            say("{log}: no header in the first chunk; it was not written by icv run", log=path)
+            say(
+                "{log}: holds no header where its index says; it was not written by icv run, or a tool has left that out",
+                log=path,
+            )
         )
 
     @property

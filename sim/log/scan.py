@@ -27,14 +27,16 @@ from sim.log.chunks import (
     Scan,
     chunk_bytes,
     describe,
+    first_with,
     learn,
     read_chunk,
     records,
 )
 from sim.log.container import MAGIC, PROFILE
+from sim.log.unpacking import KINDS
 
 __all__ = [
-    "MAX_CHUNK", "MAX_NS", "Chunk", "Loss", "Raw", "Scan", "chunk_bytes", "learn", "read_chunk", "records", "scan",
+    "MAX_CHUNK", "MAX_NS", "Chunk", "Loss", "Raw", "Scan", "chunk_bytes", "first_with", "learn", "read_chunk", "records", "scan",
 ]  # fmt: skip
 
 _HEADER, _FOOTER, _CHANNEL, _MESSAGE, _CHUNK, _INDEX, _CHUNK_INDEX, _END = 1, 2, 4, 5, 6, 7, 8, 15
@@ -166,11 +168,12 @@ def _chunk(file: BinaryIO, at: int, length: int, size: int, path: Path) -> Chunk
     compression = file.read(min(name, 16))
     if len(compression) < name and at + 32 + name > size:
         return None
-    if compression != b"zstd":
+    kind = compression.decode("ascii", "replace")
+    if kind not in KINDS:
         raise LogError(
             say(
-                "{log}: the chunk at byte {byte:d} is compressed as {found!r}, expected 'zstd'; write the file anew with that compression",
-                log=path, byte=at - 9, found=compression[:16].decode("ascii", "replace"),
+                "{log}: the chunk at byte {byte:d} is compressed as {found!r}, expected 'zstd', 'lz4' or nothing; write the file anew with one of them",
+                log=path, byte=at - 9, found=kind,
             )
         )  # fmt: skip
     sizes = file.read(8)
@@ -185,7 +188,7 @@ def _chunk(file: BinaryIO, at: int, length: int, size: int, path: Path) -> Chunk
     if end > MAX_NS or (start > end and end):
         raise ValueError(f"a chunk from {start} to {end} ns")
     present = max(0, min(compressed, size - data_at))
-    return Chunk(start, end, uncompressed, crc, data_at, present, present == compressed)
+    return Chunk(start, end, uncompressed, crc, data_at, present, present == compressed, kind)
 
 
 def _read_summary(

@@ -123,7 +123,7 @@ def test_one_log_that_cannot_be_read_is_refused_with_the_reason_and_nothing_is_s
         ("text.mcap", b"not a log", "do not begin like an MCAP file"),
         ("empty.mcap", b"", "0 bytes that do not begin like an MCAP file"),
         ("short.mcap", whole[:30], "breaks off inside the record at byte 8"),
-        ("head.mcap", whole[:200], "no header in the first chunk"),
+        ("head.mcap", whole[:200], "holds no header"),
         ("damaged.mcap", bytes(middle), "damaged.mcap: "),
     ):
         path = tmp_path / name

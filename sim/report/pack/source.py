@@ -25,7 +25,7 @@ from protocols.sentence import say
 from protocols.v1 import log_pb2
 from sim.log import header as header_module
 from sim.log.header import RunHeader
-from sim.log.scan import Chunk, Scan, learn, read_chunk, scan
+from sim.log.scan import Chunk, Scan, first_with, learn, read_chunk, scan
 from sim.radio.fates import I64
 
 BLOCK_NS = 30_000_000_000
@@ -286,7 +286,7 @@ class Source:
         return out
 
     def _header(self) -> RunHeader:
-        rows = self._walk(self._scan.chunks[0], 0)
+        rows = self._walk(first_with(self._scan, "log/header"), 0)
         for at in rows.of(list(self.channels("log/header")))[:1]:
             try:
                 return header_module.from_bytes(
@@ -297,7 +297,10 @@ class Source:
                     say("{log}: the header cannot be read ({why!s})", log=self.path, why=error)
                 ) from error
         raise LogError(
-            say("{log}: no header in the first chunk; it was not written by icv run", log=self.path)
+            say(
+                "{log}: holds no header where its index says; it was not written by icv run, or a tool has left that out",
+                log=self.path,
+            )
         )
 
     def _raw(self, chunk: Chunk) -> bytes:

@@ -154,7 +154,14 @@ def test_chunks_in_another_compression_or_of_another_size(whole: bytes, tmp_path
         records[at] = Record(CHUNK, replace(chunk_parts(records[at].data), **lie).packed())
         return joined(records)
 
-    refused(lied(compression="lz4"), tmp_path, "compressed as 'lz4', expected 'zstd'")
+    refused(
+        lied(compression="br"), tmp_path, "compressed as 'br', expected 'zstd', 'lz4' or nothing"
+    )
+    for other in ("lz4", ""):
+        path = tmp_path / "lie.mcap"
+        path.write_bytes(lied(compression=other))
+        with pytest.raises(LogError, match=r"is damaged|does not have its checksum"):
+            list(LogReader.open(path).world())
     refused(lied(size=MAX_CHUNK), tmp_path, "claims to unfold to")
     bomb = Record(CHUNK, ChunkParts(0, 1, b"", 100 * 2**20, 0).packed(zstd_of_zeros(10 * 2**30)[:100_000]))  # fmt: skip
     refused(
