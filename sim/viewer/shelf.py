@@ -141,7 +141,9 @@ class Shelf:
     def _summary(self, ident: str, path: Path, where: str, stat: os.stat_result) -> dict[str, Any]:
         source = Source.open(path)
         result = meta.result_table(path, source.result_json())
-        about = meta.about(source.header, result, source.lost, broken=source.broken())
+        about = meta.about(
+            source.header, result, source.lost, broken="" if result else source.broken()
+        )
         return {
             "id": ident,
             "path": where,

@@ -89,7 +89,9 @@ class Survey:
         )
         missing = [part for part in (source.lost, self.scene.lost) if part]
         lost = " ".join(part for part in (_sentence(source.lost), self.scene.lost) if part) or None
-        about = meta.about(source.header, result, lost, source.timing(), source.broken())
+        about = meta.about(
+            source.header, result, lost, source.timing(), "" if result else source.broken()
+        )
         shown = self.scene.facts
         if net is None:
             shown = {"roads": roads.no_roads(groups), "rsus": []}
