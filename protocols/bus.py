@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from protocols import topics
-from protocols.errors import IcvError, UnitError
+from protocols.errors import IcvError, UnitError, said
 from protocols.messages import BasicSafetyBatch, Message, Plan, SignalCommand, VehicleCommand
 from protocols.participant import Inbox, Outbox, Participant, Transmission
 from protocols.sentence import say
@@ -109,7 +109,7 @@ class InProcessBus:
             raise UnitError(
                 say(
                     "{where!s} could not start over: {what}. The log up to this tick is whole; the cause follows",
-                    where=where(name, now), what=f"{type(error).__name__}: {error}",
+                    where=where(name, now), what=said(error),
                 )
             ) from error  # fmt: skip
 
@@ -128,7 +128,7 @@ class InProcessBus:
             raise UnitError(
                 say(
                     "{where!s} raised {what}. The log up to this tick is whole; the cause follows",
-                    where=where(name, now), what=f"{type(error).__name__}: {error}",
+                    where=where(name, now), what=said(error),
                 )
             ) from error  # fmt: skip
         check_outbox(name, now, outbox)

@@ -60,3 +60,8 @@ class NothingRanError(IcvError):
     """There was nothing to run or nothing to judge."""
 
     exit_code = 4
+
+
+def said(error: BaseException) -> str:
+    """An error of somebody else's code, as text that every file and socket takes: half a surrogate is none."""
+    return f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode()

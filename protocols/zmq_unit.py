@@ -11,7 +11,7 @@ from typing import Any
 
 import zmq
 
-from protocols.errors import CodecError, InfrastructureError
+from protocols.errors import CodecError, InfrastructureError, said
 from protocols.participant import Participant
 from protocols.unit_wire import PROTOCOL, decode_tick, encode_answer, parse_to_unit
 from protocols.v1 import unit_pb2
@@ -104,7 +104,7 @@ def _converse(
                 unit = build(welcome)
                 continue
         except Exception as error:
-            failed = unit_pb2.Failed(reason=f"{type(error).__name__}: {error}"[:500])
+            failed = unit_pb2.Failed(reason=said(error)[:500])
             socket.send(unit_pb2.FromUnit(failed=failed).SerializeToString())
             raise
         if body == "refused":

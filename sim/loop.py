@@ -126,7 +126,9 @@ class Loop:
 
     def _tell_broken(self, now: Now, error: IcvError) -> None:
         """The log says itself why it ends here; result.json may be gone when somebody asks."""
-        why = str(error)[:MAX_REASON]
+        why = (
+            str(error)[:MAX_REASON].encode("utf-8", "replace").decode()
+        )  # half a surrogate cannot be stored
         # The log itself may be what failed; the error that ended the run matters more.
         with suppress(IcvError, OSError):
             self.log.event(now.t_ns, EventKind.RUN_BROKEN.name.lower(), "0", why)

@@ -78,7 +78,8 @@ def write_result(path: Path, table: Mapping[str, Any]) -> Path:
     """Write `table` (from `as_table`) to `path`, whole or not at all."""
     text = json.dumps(plain(table), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     half = path.with_suffix(path.suffix + ".part")
-    half.write_text(text + "\n", encoding="utf-8")
+    # A sentence may hold half a surrogate: of a file's name, of what a unit raised.
+    half.write_text(text + "\n", encoding="utf-8", errors="replace")
     half.replace(path)
     return path
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from protocols.errors import IcvError, InfrastructureError, InputError
+from protocols.errors import IcvError, InfrastructureError, InputError, said
 from protocols.sentence import say
 from scenarios.load import find_map, load_scene
 from scenarios.verdict import Outcome, Verdict, from_error
@@ -67,7 +67,7 @@ def guarded(order: Order, body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
                 )
             )
         else:
-            what = f"{type(error).__name__}: {error}"
+            what = said(error)
             verdict = _broken(say("{what}; see {file} beside its log", what=what, file=OUTPUT))
     except Exception as error:
         _trace()

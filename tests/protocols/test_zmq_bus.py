@@ -225,10 +225,13 @@ def test_a_welcome_tells_what_a_unit_needs() -> None:
     assert welcome.answer_within_ns == 700_000_000
 
 
-def test_what_a_unit_raises_reaches_the_simulation_as_its_reason() -> None:
+@pytest.mark.parametrize(
+    ("words", "told"), [("gain / 0", "gain / 0"), ("half of \ud83d", r"half of \?")]
+)
+def test_what_a_unit_raises_reaches_the_simulation_as_its_reason(words: str, told: str) -> None:
     class Broken(Driver):
         def on_tick(self, now: Now, inbox: Inbox) -> Outbox:
-            raise ZeroDivisionError("gain / 0")
+            raise ZeroDivisionError(words)
 
     def run(address: str) -> None:
         with pytest.raises(ZeroDivisionError):
@@ -238,7 +241,7 @@ def test_what_a_unit_raises_reaches_the_simulation_as_its_reason() -> None:
         unit = Thread(target=run, args=(bus.address,), daemon=True)
         unit.start()
         bus.gather()
-        with pytest.raises(UnitError, match=r"obu/a at tick 0 .* gave up: ZeroDivisionError: gain / 0"):  # fmt: skip
+        with pytest.raises(UnitError, match=rf"obu/a at tick 0 .* gave up: ZeroDivisionError: {told}"):  # fmt: skip
             ticks(bus, 1)
         unit.join(5.0)
         assert not unit.is_alive()

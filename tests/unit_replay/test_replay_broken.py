@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from sim.diff.compare import diff_logs
 from sim.diff.model import Kind
 from sim.diff.words import sentence
 from sim.log.reader import LogReader
+from sim.loop import MAX_REASON
 from sim.report.pack.build import build_pack
 from sim.rerun import replay_log
 from sim.unit_replay.alone import replay_unit
@@ -71,6 +74,30 @@ def test_the_log_itself_says_why_it_ends(broken: Path, tmp_path: Path) -> None:
     assert "抛出异常 RuntimeError: planted" in meta["zh"][meta["sentence"]]
     done = CliRunner().invoke(app, ["report", str(broken), "--out", str(tmp_path / "r.html")])
     assert done.exit_code == 0 and done.output.startswith(f"INFRASTRUCTURE_ERROR: {why}")
+
+
+class Rude(Broken):
+    """Breaks with words that no terminal, page or file should take as they are."""
+
+    def on_tick(self, now: Now, inbox: Inbox) -> Outbox:
+        if now.tick >= self.at:
+            raise RuntimeError(f"\x1b[2J<script>\ud800\u202e{'x' * 9000}")
+        return super().on_tick(now, inbox)
+
+
+def test_whatever_a_unit_says_when_it_breaks_can_be_kept_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "FleetUnit", Rude)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["run", "brt_corridor", "--duration", "4", "--out", str(out)])
+    assert done.exit_code == 3
+    assert "RuntimeError" in json.loads((out / "result.json").read_text())["sentence"]
+    text = LogReader.open(out / "run.mcap").events()[-1].text
+    assert "raised RuntimeError: \x1b[2J<script>?\u202exxx" in text and len(text) == MAX_REASON
+    shown = CliRunner().invoke(app, ["report", str(out), "--out", str(tmp_path / "r.html")])
+    assert shown.exit_code == 0 and not re.search("[\x1b\u202e]", shown.output)
+    assert "<script>?" not in (tmp_path / "r.html").read_text()
 
 
 def test_the_diff_with_a_whole_run_names_why_the_other_ended(broken: Path, tmp_path: Path) -> None:
