@@ -112,8 +112,10 @@ class StudioPage:
 
     def scene(self) -> NDArray[np.int64]:
         """The picture of the scene: (rows, columns, 3), red, green, blue."""
-        box = self.page.locator("canvas").first.bounding_box()
-        assert box is not None
+        canvas, box = self.page.locator("canvas").first, None
+        while box is None:  # it is made anew now and then
+            canvas.wait_for()
+            box = canvas.bounding_box()
         picture = Image.open(io.BytesIO(self.page.screenshot(clip=box))).convert("RGB")  # type: ignore[arg-type]
         return np.asarray(picture).astype(np.int64)
 
